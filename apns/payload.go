@@ -1,0 +1,97 @@
+package apns
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Payload is the JSON document of a notification, byte for byte as sent.
+type Payload []byte
+
+// ErrNotAnObject says that a payload is no JSON object.
+var ErrNotAnObject = errors.New("payload: not a JSON object")
+
+// IsObject reports whether p is one well-formed JSON object.
+func (p Payload) IsObject() bool {
+	t := bytes.TrimLeft(p, " \t\r\n")
+	return len(t) > 0 && t[0] == '{' && json.Valid(t)
+}
+
+// Alert is what a payload asks a device to show, play and count. Fields that
+// the payload leaves out, or has in a type that is not theirs, are zero: a
+// device ignores what it cannot read (docs/protocol/provider.md#payload).
+type Alert struct {
+	Title    string
+	Subtitle string
+	Body     string
+	// Sound is the name of a sound file, or "default".
+	Sound string
+	// Badge is the number for the app's icon, 0 to clear it; nil leaves it.
+	Badge *int
+	// ContentAvailable asks to wake the app in the background.
+	ContentAvailable bool
+}
+
+// Visible reports whether there is something to show, play or count.
+func (a Alert) Visible() bool {
+	return a.Title != "" || a.Subtitle != "" || a.Body != "" || a.Sound != "" || a.Badge != nil
+}
+
+// ParseAlert reads the alert out of a payload. It returns ErrNotAnObject for
+// a payload that a device could not parse.
+func ParseAlert(p Payload) (Alert, error) {
+	var doc struct {
+		APS json.RawMessage `json:"aps"`
+	}
+	if !p.IsObject() {
+		return Alert{}, ErrNotAnObject
+	}
+	if err := json.Unmarshal(p, &doc); err != nil {
+		return Alert{}, fmt.Errorf("payload: %w", err)
+	}
+	aps := fields(doc.APS)
+	a := Alert{
+		Sound:            text(aps["sound"]),
+		Badge:            number(aps["badge"]),
+		ContentAvailable: truthy(aps["content-available"]),
+	}
+	if a.Sound == "" { // the critical alert's form
+		a.Sound = text(fields(aps["sound"])["name"])
+	}
+	if a.Body = text(aps["alert"]); a.Body == "" {
+		alert := fields(aps["alert"])
+		a.Title, a.Subtitle, a.Body = text(alert["title"]), text(alert["subtitle"]), text(alert["body"])
+	}
+	return a, nil
+}
+
+func fields(raw json.RawMessage) map[string]json.RawMessage {
+	var m map[string]json.RawMessage
+	if json.Unmarshal(raw, &m) != nil {
+		return nil
+	}
+	return m
+}
+
+func text(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+func number(raw json.RawMessage) *int {
+	var n *int
+	if json.Unmarshal(raw, &n) != nil {
+		return nil
+	}
+	return n
+}
+
+func truthy(raw json.RawMessage) bool {
+	n := number(raw)
+	return n != nil && *n == 1
+}
