@@ -1,0 +1,58 @@
+// Package floors holds the map of Herald's architecture: which package stands
+// on which floor. A package may import only from a lower floor, never
+// sideways; the test of this package reads `go list` and says so.
+//
+// The map is the architecture: whoever adds a package puts it here first.
+package floors
+
+// Floor is the height of a package. Lower floors know nothing of higher ones.
+type Floor int
+
+// Map gives the floor of each package by its path below the module. The
+// trailing "/..." of an entry covers what lies beneath.
+//
+// A conformance suite (spool/spooltest) stands on its room's floor and is the
+// one kind of package that may import from its own floor: its room, and no
+// other.
+var Map = map[string]Floor{
+	"apns":            0, // the nouns
+	"internal/memnet": 0, // a network in memory
+	"internal/floors": 0, // this map
+
+	"wire":       1, // bytes and nouns: provider API, courier protocol
+	"credential": 1, // keys, provider tokens, requests, certificates
+	"h2":         1, // the HTTP/2 connection
+
+	"portal":     2, // who may send
+	"registry":   2, // who can receive
+	"spool":      2, // what is in between
+	"trace":      2, // what happened
+	"apnsclient": 2, // the client library
+
+	"gateway":  3, // the provider's door
+	"courier":  3, // the device's door
+	"device":   3, // the device agent
+	"provider": 3, // the push server
+
+	"admin":   4, // the platform's own HTTP API
+	"console": 4, // the web console
+	"store":   4, // backends of the rooms' stores
+
+	"platform": 5, // composition root
+
+	"apnstest":    6, // the whole platform in memory
+	"conformance": 6, // cases aimed at any gateway
+
+	"cmd/herald": 7, // one file a verb
+	"e2e":        7, // real third-party clients
+}
+
+// Narrow lists packages that may import less than their floor allows: the
+// packages named, and whatever those floors below say, but nothing else.
+//
+// A device and a provider are on the far side of the wire. Nothing of the
+// push service may reach them but bytes, or they would stop proving it.
+var Narrow = map[string][]string{
+	"device":   {"apns", "wire", "credential"},
+	"provider": {"apns", "wire", "credential", "h2", "apnsclient"},
+}
