@@ -1,0 +1,14 @@
+// Package registry is the room of those who can receive: devices, their
+// tokens, and whether an app on a device still wants its notifications.
+//
+// A token needs no directory. It is sealed: 32 bytes of AES-SIV (RFC 5297)
+// over the device's ordinal, the topic's ordinal, the environment and a
+// generation, under a key of that environment. A forged or foreign token is
+// refused without touching the store, a genuine one says by itself where it
+// leads, and the same app on the same device gets the same token each time it
+// asks. Only exceptions are looked up: an app that was removed from a device,
+// and the generation its next token will carry.
+//
+// The registry does not know who may send (portal), nor what is on its way
+// (spool).
+package registry

@@ -1,0 +1,157 @@
+// Package registrytest proves that a store can stand behind a registry.
+package registrytest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/registry"
+)
+
+// Run tests the stores that open makes. Each call of open begins with an
+// empty store; the function it returns besides opens the same store again,
+// and is nil for one that cannot be reopened.
+func Run(t *testing.T, open func(t *testing.T) (store registry.Store, reopen func() registry.Store)) {
+	t.Helper()
+	for name, test := range map[string]func(*testing.T, func(*testing.T) (registry.Store, func() registry.Store)){
+		"TokenKeys":  tokenKeys,
+		"Devices":    devices,
+		"Topics":     topics,
+		"Exceptions": exceptions,
+		"Concurrent": concurrent,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open) })
+	}
+}
+
+type opener = func(*testing.T) (registry.Store, func() registry.Store)
+
+// twice runs check on a store, and again on the store reopened.
+func twice(t *testing.T, s registry.Store, reopen func() registry.Store, check func(registry.Store)) {
+	t.Helper()
+	check(s)
+	if reopen != nil {
+		check(reopen())
+	}
+}
+
+func tokenKeys(t *testing.T, open opener) {
+	s, reopen := open(t)
+	boom := errors.New("no randomness")
+	if _, err := s.TokenKeys(t.Context(), func() (map[apns.Environment][]byte, error) { return nil, boom }); !errors.Is(err, boom) {
+		t.Fatalf("TokenKeys with a failing make: got %v, want %v", err, boom)
+	}
+	want := map[apns.Environment][]byte{apns.Sandbox: []byte("s"), apns.Production: []byte("p")}
+	if _, err := s.TokenKeys(t.Context(), func() (map[apns.Environment][]byte, error) { return want, nil }); err != nil {
+		t.Fatal(err)
+	}
+	twice(t, s, reopen, func(s registry.Store) {
+		got, err := s.TokenKeys(t.Context(), func() (map[apns.Environment][]byte, error) {
+			t.Error("keys were made twice")
+			return nil, boom
+		})
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("TokenKeys: %v, %s", err, diff)
+		}
+	})
+}
+
+func devices(t *testing.T, open opener) {
+	s, reopen := open(t)
+	first := registry.Device{ID: "a", Entered: time.UnixMilli(1700000000000).UTC()}
+	for i, id := range []apns.DeviceID{"a", "b", "a"} {
+		d, err := s.EnterDevice(t.Context(), registry.Device{ID: id, Entered: first.Entered.Add(time.Duration(i) * time.Hour)})
+		want := map[apns.DeviceID]apns.DeviceOrdinal{"a": 1, "b": 2}[id]
+		if err != nil || d.Ordinal != want {
+			t.Errorf("EnterDevice %s: got ordinal %d, %v, want %d", id, d.Ordinal, err, want)
+		}
+	}
+	first.Ordinal = 1
+	twice(t, s, reopen, func(s registry.Store) {
+		if got, err := s.Device(t.Context(), "a"); err != nil || !cmp.Equal(got, first) {
+			t.Errorf("Device: got %+v, %v, want %+v", got, err, first)
+		}
+		if _, err := s.Device(t.Context(), "c"); !errors.Is(err, registry.ErrNotFound) {
+			t.Errorf("Device unknown: got %v, want %v", err, registry.ErrNotFound)
+		}
+	})
+}
+
+func topics(t *testing.T, open opener) {
+	s, reopen := open(t)
+	a, b := apns.Topic("com.example.a").Hash(), apns.Topic("com.example.b").Hash()
+	for _, h := range []apns.TopicHash{a, b, a} {
+		want := map[apns.TopicHash]uint32{a: 1, b: 2}[h]
+		if got, err := s.EnterTopic(t.Context(), h); got != want || err != nil {
+			t.Errorf("EnterTopic: got %d, %v, want %d", got, err, want)
+		}
+	}
+	twice(t, s, reopen, func(s registry.Store) {
+		if got, err := s.TopicOrdinal(t.Context(), b); got != 2 || err != nil {
+			t.Errorf("TopicOrdinal: got %d, %v, want 2", got, err)
+		}
+		if _, err := s.TopicOrdinal(t.Context(), apns.TopicHash{}); !errors.Is(err, registry.ErrNotFound) {
+			t.Errorf("TopicOrdinal unknown: got %v, want %v", err, registry.ErrNotFound)
+		}
+	})
+}
+
+func exceptions(t *testing.T, open opener) {
+	s, reopen := open(t)
+	at := apns.Address{Device: 7, Environment: apns.Sandbox, Topic: apns.Topic("com.example.a").Hash()}
+	other := at
+	other.Environment = apns.Production
+	want := registry.Exception{Generation: 3, Removed: time.UnixMilli(1700000000123).UTC(), Former: time.UnixMilli(1600000000000).UTC()}
+	if err := s.PutException(t.Context(), at, want); err != nil {
+		t.Fatal(err)
+	}
+	twice(t, s, reopen, func(s registry.Store) {
+		if got, err := s.Exception(t.Context(), at); err != nil || !cmp.Equal(got, want) {
+			t.Errorf("Exception: got %+v, %v, want %+v", got, err, want)
+		}
+		if got, err := s.Exception(t.Context(), other); err != nil || !cmp.Equal(got, registry.Exception{}) {
+			t.Errorf("Exception of another address: got %+v, %v, want none", got, err)
+		}
+	})
+	if err := s.PutException(t.Context(), at, registry.Exception{}); err != nil {
+		t.Fatal(err)
+	}
+	twice(t, s, reopen, func(s registry.Store) {
+		if got, err := s.Exception(t.Context(), at); err != nil || !cmp.Equal(got, registry.Exception{}) {
+			t.Errorf("Exception taken back: got %+v, %v, want none", got, err)
+		}
+	})
+}
+
+func concurrent(t *testing.T, open opener) {
+	s, _ := open(t)
+	const n = 16
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		seen = make(map[apns.DeviceOrdinal]bool)
+	)
+	for i := range n {
+		wg.Go(func() {
+			d, err := s.EnterDevice(context.WithoutCancel(t.Context()), registry.Device{ID: apns.DeviceID(rune('a' + i))})
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			seen[d.Ordinal] = true
+		})
+	}
+	wg.Wait()
+	for i := range n {
+		if !seen[apns.DeviceOrdinal(i+1)] {
+			t.Errorf("ordinal %d was not given out: ordinals are to be dense", i+1)
+		}
+	}
+}
