@@ -1,7 +1,7 @@
 package apns
 
 // PushType says what a notification does when it arrives, the value of the
-// apns-push-type header: "alert", "background", …
+// apns-push-type header: such as "alert" or "background".
 type PushType string
 
 // The push types (docs/protocol/provider.md#push-types).

@@ -103,7 +103,7 @@ func (r Reason) Sentence() string { return reasons[r].sentence }
 
 // Rejection is a refusal by the service. It is the one error of the whole
 // road: whatever else goes wrong becomes InternalServerError at the door.
-type Rejection struct {
+type Rejection struct { //nolint:errname // the field's word
 	// Status is the HTTP status, for a provider that reads an answer; it is
 	// Reason.Status() where Herald refuses.
 	Status int
@@ -138,6 +138,6 @@ func (r *Rejection) Error() string {
 // Is reports whether target is a rejection for the same reason, so that
 // errors.Is(err, apns.Reject(apns.Unregistered, "")) works.
 func (r *Rejection) Is(target error) bool {
-	t, ok := target.(*Rejection) //nolint:errorlint // Is is called for each error of the chain
+	t, ok := target.(*Rejection)
 	return ok && t.Reason == r.Reason
 }

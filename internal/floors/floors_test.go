@@ -73,8 +73,8 @@ func TestImportsGoDown(t *testing.T) {
 		below := p.Module.Path + "/"
 		var imports []string
 		for _, imp := range p.Imports {
-			if strings.HasPrefix(imp, below) {
-				imports = append(imports, strings.TrimPrefix(imp, below))
+			if imp, ours := strings.CutPrefix(imp, below); ours {
+				imports = append(imports, imp)
 			}
 		}
 		for _, fault := range r.broken(strings.TrimPrefix(p.ImportPath, below), imports) {
