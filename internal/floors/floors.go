@@ -18,6 +18,7 @@ var Map = map[string]Floor{
 	"apns":            0, // the nouns
 	"internal/memnet": 0, // a network in memory
 	"internal/floors": 0, // this map
+	"internal/door":   0, // accepting connections
 
 	"wire":       1, // bytes and nouns: provider API, courier protocol
 	"credential": 1, // keys, provider tokens, requests, certificates
