@@ -1,0 +1,39 @@
+package wire
+
+// Redirect sends a device to another courier, command 23. The device closes,
+// and counts it in its next Connect (docs/protocol/courier.md#redirect).
+//
+//	S→D
+//	 2  string  host
+//	 9  string  reason
+type Redirect struct {
+	Host   string
+	Reason string
+}
+
+// ParseRedirect reads the payload of a Redirect frame. It fails with a
+// MalformedError alone.
+func ParseRedirect(payload []byte) (Redirect, error) {
+	var m Redirect
+	it := items{rest: payload}
+	for it.next() {
+		switch it.id {
+		case 2:
+			it.takeString(&m.Host)
+		case 9:
+			it.takeString(&m.Reason)
+		}
+	}
+	if err := it.err(CommandRedirect); err != nil {
+		return Redirect{}, err
+	}
+	return m, nil
+}
+
+// Append appends m to b as a whole frame.
+func (m Redirect) Append(b []byte) []byte {
+	b, start := begin(b, CommandRedirect)
+	b = appendString(b, 2, m.Host)
+	b = appendString(b, 9, m.Reason)
+	return end(b, start)
+}
