@@ -1,0 +1,81 @@
+package credential
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+// PKCS12Style says for whom a PKCS#12 file is encrypted
+// (docs/protocol/certificates.md#pkcs12).
+type PKCS12Style uint8
+
+// The styles. There is no zero style. Both are pinned: what a library calls
+// its modern way may move on, and OpenSSL 3.0 reports the next one's files as
+// a wrong password.
+const (
+	// PKCS12Modern is AES-256-CBC with HMAC-SHA-256, for readers from OpenSSL
+	// 1.1.1, Java 12 and Windows Server 2019 on.
+	PKCS12Modern PKCS12Style = iota + 1
+	// PKCS12Compat is 3DES with SHA-1, for everything else. Whoever has the
+	// file and time has the key.
+	PKCS12Compat
+)
+
+// String returns "modern" or "compat".
+func (s PKCS12Style) String() string {
+	switch s {
+	case PKCS12Modern:
+		return "modern"
+	case PKCS12Compat:
+		return "compat"
+	}
+	return fmt.Sprintf("PKCS12Style(%d)", uint8(s))
+}
+
+// MarshalPKCS12 returns id as a PKCS#12 file (RFC 7292), encrypted with
+// password. The password is required, since readers disagree on what an empty
+// one is, and is of characters below U+10000. The file protects the key no
+// better than the password does: make that a random one.
+func (id Identity) MarshalPKCS12(password string, style PKCS12Style) ([]byte, error) {
+	if err := id.check(); err != nil {
+		return nil, fmt.Errorf("pkcs12: %w", err)
+	}
+	if err := checkPKCS12Password(password); err != nil {
+		return nil, fmt.Errorf("pkcs12: %w", err)
+	}
+	var enc *pkcs12.Encoder
+	switch style {
+	case PKCS12Modern:
+		enc = pkcs12.Modern2023
+	case PKCS12Compat:
+		enc = pkcs12.LegacyDES
+	default:
+		return nil, fmt.Errorf("pkcs12: no such style: %v", style)
+	}
+	der, err := enc.Encode(id.Key, id.Certificate, id.Chain, password)
+	if err != nil {
+		// The encoder has seen the key; its text is dropped.
+		return nil, errors.New("pkcs12: the private key can not be written: it is not in memory, or of an unknown kind")
+	}
+	return der, nil
+}
+
+// checkPKCS12Password refuses what PKCS#12 can not carry: its passwords are
+// in UCS-2 (RFC 7292 appendix B.1).
+func checkPKCS12Password(password string) error {
+	if password == "" {
+		return errors.New("no password")
+	}
+	if !utf8.ValidString(password) {
+		return errors.New("the password is not UTF-8")
+	}
+	for _, r := range password {
+		if r > 0xffff {
+			return errors.New("the password has a character beyond U+FFFF, such as an emoji")
+		}
+	}
+	return nil
+}
