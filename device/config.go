@@ -1,0 +1,98 @@
+package device
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+)
+
+// Config is what a device needs to know. Courier and Environment are required,
+// and what activation needs where there is no identity in Dir.
+type Config struct {
+	// Courier is the address of the courier, "host:port". Required.
+	Courier string
+	// ServerName is the name that the courier's certificate must carry, and by
+	// which the courier tells the environment. Default:
+	// courier.sandbox.push.apple.com or courier.push.apple.com, according to
+	// Environment.
+	ServerName string
+	// Environment is the push service that the device belongs to. Required.
+	Environment apns.Environment
+	// Activation is the URL of the activation door, https only. Required
+	// unless Dir holds a certificate.
+	Activation string
+	// EnrolmentCode is the secret that allows the activation. Required unless
+	// Dir holds a certificate.
+	EnrolmentCode string
+	// Roots are the authorities that courier and activation door are trusted
+	// by. Nil stands for those of the system.
+	Roots *x509.CertPool
+	// Dial opens connections, also that of the activation. Default: a
+	// net.Dialer. It is bounded by its context, 30 s.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Dir is the folder where identity and state are kept, of one device in
+	// one environment and of one process at a time. It is made, with mode
+	// 0700, if it is missing. Empty means that all is in memory and lost at
+	// the end of the process.
+	Dir string
+	// KeepAlive is how long the courier may be silent before the device asks
+	// for a sign of life. Default: 60 s.
+	KeepAlive time.Duration
+	// Screen, if set, is called for each notification that was accepted, after
+	// its app: with what the device shows of it, or Silent. The rules of
+	// Delegate apply.
+	Screen func(Presentation)
+	// Logger receives what happens to the connection. Nil discards it.
+	Logger *slog.Logger
+}
+
+// DefaultKeepAlive is the KeepAlive of a Config that has none.
+const DefaultKeepAlive = 60 * time.Second
+
+// serverNames are the names by which couriers tell the environment
+// (docs/protocol/courier.md#names).
+var serverNames = map[apns.Environment]string{
+	apns.Sandbox:    "courier.sandbox.push.apple.com",
+	apns.Production: "courier.push.apple.com",
+}
+
+// withDefaults returns c with each empty field that has a default filled in.
+// The error says which field is wrong.
+func (c Config) withDefaults() (Config, error) {
+	name, ok := serverNames[c.Environment]
+	if !ok {
+		return c, fmt.Errorf("device: Environment: %v: want sandbox or production", c.Environment)
+	}
+	if _, port, err := net.SplitHostPort(c.Courier); err != nil || port == "" {
+		return c, fmt.Errorf("device: Courier: %q: want host:port", c.Courier)
+	}
+	if c.KeepAlive < 0 {
+		return c, fmt.Errorf("device: KeepAlive: %v: want a positive duration", c.KeepAlive)
+	}
+	if c.Activation != "" {
+		u, err := url.Parse(c.Activation)
+		if err != nil || u.Scheme != "https" || u.Host == "" {
+			return c, errors.New("device: Activation: want a URL that begins with https://")
+		}
+	}
+	if c.ServerName == "" {
+		c.ServerName = name
+	}
+	if c.KeepAlive == 0 {
+		c.KeepAlive = DefaultKeepAlive
+	}
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{}).DialContext
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}

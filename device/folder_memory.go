@@ -1,0 +1,149 @@
+package device
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/heraldpush/herald/apns"
+)
+
+// memoryVersion is the version of device.json. A file of another is refused.
+const memoryVersion = 1
+
+// memoryDocument is device.json.
+type memoryDocument struct {
+	Version     int              `json:"version"`
+	Environment apns.Environment `json:"environment"`
+	DeviceID    apns.DeviceID    `json:"device_id"`
+	// BaseToken is hex; empty before the first connection.
+	BaseToken string        `json:"base_token"`
+	Apps      []appDocument `json:"apps"`
+	// Received is the history, the oldest entry first, each in base64.
+	Received []string `json:"received"`
+}
+
+// appDocument is a registration in device.json.
+type appDocument struct {
+	Topic apns.Topic `json:"topic"`
+	// Types is the String of NotificationTypes.
+	Types string `json:"types"`
+	// DeviceToken is hex; empty if the courier gave none yet.
+	DeviceToken string `json:"device_token"`
+}
+
+// loadMemory reads device.json, which is for the device with this id.
+func (f folder) loadMemory(id apns.DeviceID) (*memory, error) {
+	data, err := f.read(memoryFile)
+	if err != nil || data == nil {
+		return newMemory(), err
+	}
+	m, owner, err := parseMemory(data, f.environment)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", f.path(memoryFile), err)
+	case owner != id && (owner != "" || m.base != ""):
+		return nil, fmt.Errorf("%s is of device %q, but %s of %q: put back what belongs together, or move both away and activate anew",
+			f.path(memoryFile), owner, identityFile, id)
+	}
+	return m, nil
+}
+
+// saveMemory writes a document that was made under the lock of its memory.
+func (f folder) saveMemory(doc memoryDocument) error {
+	data, err := json.MarshalIndent(doc, "", "\t")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", memoryFile, err)
+	}
+	return f.write(memoryFile, append(data, '\n'))
+}
+
+// document returns m as it is now.
+func (m *memory) document(e apns.Environment, id apns.DeviceID) memoryDocument {
+	doc := memoryDocument{
+		Version: memoryVersion, Environment: e, DeviceID: id, BaseToken: m.base.Hex(),
+		Apps: []appDocument{}, Received: []string{},
+	}
+	for _, h := range m.filter() {
+		a := m.apps[h]
+		doc.Apps = append(doc.Apps, appDocument{Topic: a.topic, Types: a.types.String(), DeviceToken: a.token.Hex()})
+	}
+	for _, e := range m.history.entries() {
+		doc.Received = append(doc.Received, base64.RawStdEncoding.EncodeToString(e[:]))
+	}
+	return doc
+}
+
+// parseMemory reads device.json, and whose it is. The error says what is wrong
+// with it.
+func parseMemory(data []byte, e apns.Environment) (*memory, apns.DeviceID, error) {
+	var doc memoryDocument
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if err := dec.Decode(&doc); err != nil {
+		return nil, "", fmt.Errorf("damaged: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, "", errors.New("damaged: something comes after the end")
+	}
+	switch {
+	case doc.Version != memoryVersion:
+		return nil, "", fmt.Errorf("version %d: this program reads version %d", doc.Version, memoryVersion)
+	case doc.Environment != e:
+		return nil, "", fmt.Errorf("the device is of environment %v, not %v: give each environment a folder of its own", doc.Environment, e)
+	case len(doc.Apps) > MaxTopics:
+		return nil, "", fmt.Errorf("damaged: %d apps, at most %d are possible", len(doc.Apps), MaxTopics)
+	}
+	m := newMemory()
+	base, err := parseOpaque(doc.BaseToken)
+	if err != nil {
+		return nil, "", fmt.Errorf("damaged: base token: %w", err)
+	}
+	m.base = apns.BaseToken(base)
+	for _, d := range doc.Apps {
+		if err := m.restore(d); err != nil {
+			return nil, "", fmt.Errorf("damaged: app %.80q: %w", string(d.Topic), err)
+		}
+	}
+	for _, s := range doc.Received[max(0, len(doc.Received)-historyEntries):] {
+		b, err := base64.RawStdEncoding.DecodeString(s)
+		if err != nil || len(b) != entryBytes {
+			return nil, "", errors.New("damaged: received: an entry is no base64, or has the wrong size")
+		}
+		m.history.add(historyEntry(b))
+	}
+	m.history.changed = false
+	return m, doc.DeviceID, nil
+}
+
+// restore adds a registration as it was written.
+func (m *memory) restore(d appDocument) error {
+	if !d.Topic.Valid() {
+		return errors.New("not a topic")
+	}
+	types, err := ParseNotificationTypes(d.Types)
+	if err != nil {
+		return err
+	}
+	t, err := parseOpaque(d.DeviceToken)
+	if err != nil {
+		return fmt.Errorf("device token: %w", err)
+	}
+	// No one is to be told until the app registers again.
+	m.apps[d.Topic.Hash()] = &app{topic: d.Topic, types: types, token: apns.DeviceToken(t), told: true}
+	return nil
+}
+
+// parseOpaque reads a token of the courier protocol as hex; it may be empty.
+func parseOpaque(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	t, err := apns.ParseDeviceToken(s)
+	if err == nil && len(t) != apns.CourierTokenBytes {
+		err = fmt.Errorf("%d bytes, want %d", len(t), apns.CourierTokenBytes)
+	}
+	return string(t), err
+}

@@ -1,0 +1,134 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/heraldpush/herald/wire"
+)
+
+// ErrIdentityRefused says that the courier does not accept the device's
+// certificate, or not together with its base token. Trying again is of no
+// use: the device has to be activated anew, with an empty Config.Dir.
+var ErrIdentityRefused = errors.New("the courier refused the identity of this device")
+
+// redirect is the error of a connection whose courier sent the device
+// elsewhere.
+type redirect struct {
+	host, reason string
+}
+
+func (r *redirect) Error() string {
+	if r.reason == "" {
+		return fmt.Sprintf("redirected to %.255q", r.host)
+	}
+	return fmt.Sprintf("redirected to %.255q: %.255q", r.host, r.reason)
+}
+
+// protocolVersion is what a device reports in Connect; couriers take note of
+// it at most.
+const protocolVersion = 11
+
+// presenceFlags is the smallest value that devices are seen to send.
+const presenceFlags = 0x41
+
+// greeting is a connection on which the device has not been accepted: it may
+// say who it is, and nothing else.
+type greeting struct {
+	memory    *memory
+	keepAlive time.Duration
+	redirects uint16
+	retried   bool // the courier named its own time once
+}
+
+// login is what a greeting wants said: a Connect, to be completed with the
+// certificate and a nonce of the given time, signed.
+type login struct {
+	connect wire.Connect
+	nonceAt time.Time
+}
+
+// hello is the first thing to say.
+func (g *greeting) hello(now time.Time) login {
+	return login{
+		connect: wire.Connect{
+			BaseToken:       g.memory.base,
+			State:           wire.StateOnline,
+			Flags:           presenceFlags,
+			Interface:       wire.InterfaceWiFi,
+			HasInterface:    true,
+			Carrier:         "WiFi",
+			ProtocolVersion: protocolVersion,
+			Redirects:       g.redirects,
+		},
+		nonceAt: now,
+	}
+}
+
+// step takes a frame of the courier. It returns the session if the device was
+// accepted, or a login if it has to be said again with another time; neither
+// if the frame changes nothing. The error wraps ErrIdentityRefused or
+// wire.ErrMalformed, or is a *redirect; the connection is over with any.
+func (g *greeting) step(f wire.Frame, now time.Time) (*session, *login, error) {
+	if f.Command != wire.CommandConnectAck {
+		if !comesFromCourier(f.Command) {
+			return nil, nil, unexpected(f.Command)
+		}
+		return nil, nil, nil
+	}
+	ack, err := wire.ParseConnectAck(f.Payload)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case ack.RedirectHost != "":
+		return nil, nil, &redirect{host: ack.RedirectHost, reason: ack.RedirectReason}
+	case ack.Status == wire.StatusInvalid && !ack.NonceTime.IsZero():
+		// Nothing but the device's clock is wrong: the courier's will do
+		// (docs/protocol/courier.md#nonce).
+		if g.retried {
+			return nil, nil, errors.New("the courier refused a nonce with its own time")
+		}
+		g.retried = true
+		again := g.hello(ack.NonceTime)
+		return nil, &again, nil
+	case ack.Status == wire.StatusInvalid:
+		return nil, nil, ErrIdentityRefused
+	case ack.Status != wire.StatusAccepted:
+		return nil, nil, fmt.Errorf("the courier refused the connection with status %d", ack.Status)
+	}
+	if ack.BaseToken != "" {
+		g.memory.setBase(ack.BaseToken)
+	}
+	if g.memory.base == "" {
+		return nil, nil, &wire.MalformedError{Command: f.Command, Problem: "no base token"}
+	}
+	return &session{
+		memory:    g.memory,
+		keepAlive: g.keepAlive,
+		heardAt:   now,
+		asked:     make(map[hash]*request),
+	}, nil, nil
+}
+
+// comesFromCourier reports whether c is a command that couriers send
+// (docs/protocol/courier.md#commands).
+func comesFromCourier(c wire.Command) bool {
+	switch c {
+	case wire.CommandConnect, wire.CommandConnectAck, wire.CommandFilter,
+		wire.CommandNotification, wire.CommandAck, wire.CommandKeepAliveResponse,
+		wire.CommandNoStorage, wire.CommandFlush, wire.CommandFlushResponse,
+		wire.CommandAppTokenResponse, wire.CommandKeepAliveAck, wire.CommandRedirect,
+		wire.CommandTaskControl, wire.CommandTaskNotification, wire.CommandChannels,
+		wire.CommandChannelUpdate, wire.CommandPresence, wire.CommandFilterUpdate,
+		wire.CommandCancelKeepAlive:
+		return true
+	default:
+		return false
+	}
+}
+
+// unexpected is the error for a command that no courier sends at this point.
+func unexpected(c wire.Command) error {
+	return &wire.MalformedError{Command: c, Problem: "not expected from a courier"}
+}

@@ -1,0 +1,87 @@
+package device
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/heraldpush/herald/apns"
+)
+
+// memory is what a device knows from one connection to the next, and where
+// there is a folder, from one process to the next.
+type memory struct {
+	base    apns.BaseToken // "" before the first connection
+	apps    map[apns.TopicHash]*app
+	history history
+	// calls counts the calls of register.
+	calls uint64
+	// changed tells that the folder does not have base and apps as they are;
+	// the history keeps its own.
+	changed bool
+}
+
+// app is a registration.
+type app struct {
+	topic    apns.Topic
+	types    NotificationTypes
+	token    apns.DeviceToken // "" until the courier gives one
+	delegate Delegate
+	// call is the call of register that it is from; zero if it is from the
+	// folder.
+	call uint64
+	// told tells that the delegate has token, or is to be told nothing.
+	told bool
+}
+
+func newMemory() *memory {
+	return &memory{apps: make(map[apns.TopicHash]*app), history: newHistory()}
+}
+
+// register adds or changes a registration; false means that there are too
+// many.
+func (m *memory) register(topic apns.Topic, types NotificationTypes, delegate Delegate) bool {
+	hash := topic.Hash()
+	a := m.apps[hash]
+	if a == nil {
+		if len(m.apps) >= MaxTopics {
+			return false
+		}
+		a = &app{topic: topic}
+		m.apps[hash] = a
+		m.changed = true
+	}
+	m.calls++
+	m.changed = m.changed || a.types != types
+	a.types, a.delegate, a.call, a.told = types, delegate, m.calls, false
+	return true
+}
+
+func (m *memory) unregister(topic apns.Topic) {
+	hash := topic.Hash()
+	if _, ok := m.apps[hash]; ok {
+		delete(m.apps, hash)
+		m.changed = true
+	}
+}
+
+// setBase takes the base token that a courier gave. A new one makes all device
+// tokens worthless (docs/protocol/courier.md#tokens).
+func (m *memory) setBase(base apns.BaseToken) {
+	if base == m.base {
+		return
+	}
+	m.base, m.changed = base, true
+	for _, a := range m.apps {
+		a.token, a.told = "", false
+	}
+}
+
+// filter returns the hashes of all topics, sorted.
+func (m *memory) filter() []apns.TopicHash {
+	hashes := make([]apns.TopicHash, 0, len(m.apps))
+	for h := range m.apps {
+		hashes = append(hashes, h)
+	}
+	slices.SortFunc(hashes, func(a, b apns.TopicHash) int { return bytes.Compare(a[:], b[:]) })
+	return hashes
+}

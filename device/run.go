@@ -1,0 +1,197 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// maxPause is the longest time between two attempts.
+	maxPause = 120 * time.Second
+	// goodAfter is how long a connection must have been up for the next
+	// attempt to come at once.
+	goodAfter = 60 * time.Second
+	// maxRedirects bounds how many couriers in a row may send the device on.
+	// After that it begins again with the configured one.
+	maxRedirects = 5
+	// historyPause is how long what was received may be in memory alone.
+	historyPause = 5 * time.Second
+	// queuedEffects bounds what waits for slow delegates.
+	queuedEffects = 256
+)
+
+// backoff is the time between attempts: up to 0, 1, 2, 4 … 120 s, of which
+// chance takes a part, so that a courier that comes back is not met by all
+// devices at once (docs/protocol/courier.md#reconnection).
+type backoff struct {
+	limit time.Duration // of the next pause
+}
+
+// next returns how long to wait before the next attempt.
+func (b *backoff) next() time.Duration {
+	limit := b.limit
+	b.limit = min(max(2*limit, time.Second), maxPause)
+	if limit == 0 {
+		return 0
+	}
+	return rand.N(limit) //nolint:gosec // spreads load, guards nothing
+}
+
+// reset lets the next attempt come at once.
+func (b *backoff) reset() { *b = backoff{} }
+
+// Run activates the device, if it has no certificate yet, connects it, and
+// keeps it connected, until ctx ends. Then it says goodbye, waits for the
+// delegates to have got what was acknowledged, and returns nil.
+//
+// It returns an error that trying again can not mend: an *ActivationError,
+// one that wraps ErrIdentityRefused, one of Config.Dir, or ErrRunning.
+func (d *Device) Run(ctx context.Context) error {
+	if err := d.begin(); err != nil {
+		return err
+	}
+	err := d.run(ctx)
+	if err != nil {
+		err = fmt.Errorf("device: %w", err)
+	}
+	d.end(err)
+	return err
+}
+
+func (d *Device) run(ctx context.Context) error {
+	effects := make(chan effect, queuedEffects)
+	var delegates sync.WaitGroup
+	delegates.Go(func() {
+		for e := range effects {
+			e.happen(d.config.Screen)
+		}
+	})
+	err := d.stay(ctx, effects)
+	close(effects)
+	delegates.Wait()
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = nil // that ctx has ended is no error
+	}
+	if _, unsaved := d.save(true); unsaved != nil && err == nil {
+		err = unsaved
+	}
+	return err
+}
+
+// stay keeps the device connected. It returns ctx's error, or one that trying
+// again can not mend.
+func (d *Device) stay(ctx context.Context, effects chan<- effect) error {
+	if d.Certificate() == nil {
+		if err := d.activate(ctx); err != nil {
+			return err
+		}
+	}
+	var (
+		pause     backoff
+		courier   = d.config.Courier
+		redirects uint16
+	)
+	for {
+		up, err := d.connect(ctx, courier, redirects, effects)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		d.setUp(false, err)
+		if broken := new(folderError); errors.As(err, &broken) || errors.Is(err, ErrIdentityRefused) {
+			return d.explain(err)
+		}
+		if up >= goodAfter {
+			pause.reset()
+			redirects = 0
+		}
+		var r *redirect
+		if errors.As(err, &r) && redirects < maxRedirects {
+			redirects++
+			courier = elsewhere(r.host, d.config.Courier)
+			d.config.Logger.Info("courier redirects", "courier", courier, "reason", r.reason)
+			continue
+		}
+		courier, redirects = d.config.Courier, 0
+		wait := pause.next()
+		d.config.Logger.Warn("not connected", "error", err, "retry_in", wait)
+		if err := d.rest(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// explain adds to a refusal of the identity what the device knows of the cause.
+func (d *Device) explain(err error) error {
+	expiry := d.Certificate().NotAfter
+	if errors.Is(err, ErrIdentityRefused) && time.Now().After(expiry) {
+		return fmt.Errorf("%w: its certificate expired on %s", err, expiry.Format(time.DateOnly))
+	}
+	return err
+}
+
+// elsewhere returns the address of the host that a redirect names, on the port
+// of the courier unless it names one as well.
+func elsewhere(host, courier string) string {
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return host
+	}
+	_, port, err := net.SplitHostPort(courier)
+	if err != nil { // Config was checked
+		return host
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// rest waits, and goes on writing registrations to the folder meanwhile.
+func (d *Device) rest(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		if _, err := d.save(true); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			return nil
+		case <-d.wake:
+		}
+	}
+}
+
+// folderError is an error of Config.Dir.
+type folderError struct{ err error }
+
+func (e *folderError) Error() string { return e.err.Error() }
+func (e *folderError) Unwrap() error { return e.err }
+
+// save writes the memory to the folder if it changed there; the history alone
+// is a change if all is set. It returns whether there is more to write, and a
+// *folderError.
+func (d *Device) save(all bool) (unsaved bool, err error) {
+	if d.config.Dir == "" {
+		return false, nil
+	}
+	d.mu.Lock()
+	m := d.memory
+	if !m.changed && (!all || !m.history.changed) {
+		defer d.mu.Unlock()
+		return m.history.changed, nil
+	}
+	doc := m.document(d.config.Environment, d.id)
+	m.changed, m.history.changed = false, false
+	d.mu.Unlock()
+	if err := d.folder.saveMemory(doc); err != nil {
+		d.mu.Lock()
+		m.changed = true
+		d.mu.Unlock()
+		return true, &folderError{err}
+	}
+	return false, nil
+}

@@ -1,0 +1,271 @@
+package device
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/wire"
+)
+
+// hash is short for what topics are found by.
+type hash = apns.TopicHash
+
+// answerWithin is how long a courier may take to answer a KeepAlive
+// (docs/protocol/courier.md#keepalive).
+const answerWithin = 20 * time.Second
+
+// errSilent says that a courier gave no sign of life when asked for one.
+var errSilent = errors.New("the courier is silent")
+
+// session is a connection on which the device was accepted. Its methods take
+// what happened and the time, and return what follows. They do no I/O and
+// never wait; the caller holds the lock of memory.
+type session struct {
+	memory    *memory
+	keepAlive time.Duration // silence after which it asks for a sign of life
+
+	filtered bool // a Filter was sent, with the hashes in filter
+	filter   []hash
+	asked    map[hash]*request // device tokens that were asked for
+	heardAt  time.Time         // when the last frame came
+	askedAt  time.Time         // when it asked for a sign of life; zero if it did not since heardAt
+}
+
+// request is an AppToken that was sent.
+type request struct {
+	call    uint64 // app.call when it was sent
+	waiting bool   // there is no answer yet
+	// early holds what came for the app before the answer did: only the
+	// answer tells whether it is ours.
+	early []wire.Notification
+}
+
+// maxEarly bounds what is held for an app whose device token is outstanding.
+const maxEarly = 16
+
+// outcome is what a step leads to, in this order: the memory is written to
+// the folder if it changed, effects happen, frames are sent. So an app never
+// has a device token that the device could forget, and nothing is acknowledged
+// that an app does not get.
+type outcome struct {
+	effects []effect
+	frames  []byte
+}
+
+// effect is something to tell the apps: registered, refused or received.
+type effect interface {
+	// happen calls whom it concerns. The caller holds no lock.
+	happen(screen func(Presentation))
+}
+
+// registered brings an app its device token.
+type registered struct {
+	topic    apns.Topic
+	token    apns.DeviceToken
+	delegate Delegate
+}
+
+func (e registered) happen(func(Presentation)) {
+	if e.delegate.DidRegister != nil {
+		e.delegate.DidRegister(e.token)
+	}
+}
+
+// refused tells an app that there is no device token for it.
+type refused struct {
+	problem  *RegistrationError
+	delegate Delegate
+}
+
+func (e refused) happen(func(Presentation)) {
+	if e.delegate.DidFailToRegister != nil {
+		e.delegate.DidFailToRegister(e.problem)
+	}
+}
+
+// received brings an app a notification, and the screen what is shown of it.
+type received struct {
+	notification Notification
+	types        NotificationTypes
+	delegate     Delegate
+}
+
+func (e received) happen(screen func(Presentation)) {
+	if e.delegate.DidReceive != nil {
+		e.delegate.DidReceive(e.notification)
+	}
+	if screen != nil {
+		screen(present(e.notification, e.types))
+	}
+}
+
+// begin says what a device says first: that it wants all there is, and for
+// which topics (docs/protocol/courier.md#life-cycle).
+func (s *session) begin() outcome {
+	o := outcome{frames: wire.SetActiveState{State: wire.Active, For: wire.ActiveForever}.Append(nil)}
+	s.sync(&o)
+	return o
+}
+
+// wake is a step after registrations changed.
+func (s *session) wake() outcome {
+	var o outcome
+	s.sync(&o)
+	return o
+}
+
+// sync brings courier and apps up to date with the registrations: the filter,
+// the device tokens that are missing, and those that an app was not told of.
+func (s *session) sync(o *outcome) {
+	want := s.memory.filter()
+	if !s.filtered || !slices.Equal(want, s.filter) {
+		s.filtered, s.filter = true, want
+		o.frames = wire.Filter{BaseToken: s.memory.base, Enabled: want}.Append(o.frames)
+	}
+	for h, q := range s.asked {
+		if s.memory.apps[h] != nil {
+			continue
+		}
+		delete(s.asked, h)
+		for _, n := range q.early {
+			o.ack(n, wire.AckUnknownTopic)
+		}
+	}
+	for _, h := range want {
+		a := s.memory.apps[h]
+		if a.token != "" {
+			if !a.told {
+				a.told = true
+				o.effects = append(o.effects, registered{a.topic, a.token, a.delegate})
+			}
+			continue
+		}
+		r := s.asked[h]
+		if r != nil && (r.waiting || r.call == a.call) {
+			continue
+		}
+		s.asked[h] = &request{call: a.call, waiting: true}
+		o.frames = wire.AppToken{TopicHash: h, BaseToken: s.memory.base}.Append(o.frames)
+	}
+}
+
+// deadline is when tick is due.
+func (s *session) deadline() time.Time {
+	if !s.askedAt.IsZero() {
+		return s.askedAt.Add(answerWithin)
+	}
+	return s.heardAt.Add(s.keepAlive)
+}
+
+// tick is a step that time alone makes. It may come early. The error says
+// that the courier is to be given up.
+func (s *session) tick(now time.Time) (outcome, error) {
+	switch {
+	case now.Before(s.deadline()):
+		return outcome{}, nil
+	case !s.askedAt.IsZero():
+		return outcome{}, errSilent
+	}
+	return outcome{frames: s.ask(now)}, nil
+}
+
+// ask asks for a sign of life.
+func (s *session) ask(now time.Time) []byte {
+	s.askedAt = now
+	return wire.KeepAlive{Interval: s.keepAlive}.Append(nil)
+}
+
+// held tells the session that it was kept from reading until now, so that the
+// silence was its own.
+func (s *session) held(now time.Time) { s.heardAt, s.askedAt = now, time.Time{} }
+
+// goodbye is the last thing to say (docs/protocol/courier.md#connect).
+func (s *session) goodbye() []byte {
+	return wire.Connect{BaseToken: s.memory.base, State: wire.StateOffline}.Append(nil)
+}
+
+// step takes a frame of the courier. The error wraps wire.ErrMalformed or is a
+// *redirect; the connection is over with either. The payload of the frame may
+// stay in use.
+func (s *session) step(f wire.Frame, now time.Time) (outcome, error) {
+	s.heardAt, s.askedAt = now, time.Time{}
+	var o outcome
+	var err error
+	switch f.Command {
+	case wire.CommandNotification:
+		var n wire.Notification
+		if n, err = wire.ParseNotification(f.Payload); err == nil {
+			s.receive(n, now, &o)
+		}
+	case wire.CommandAppTokenResponse:
+		var r wire.AppTokenResponse
+		if r, err = wire.ParseAppTokenResponse(f.Payload); err == nil {
+			s.answered(r, now, &o)
+		}
+	case wire.CommandFlush:
+		var m wire.Flush
+		if m, err = wire.ParseFlush(f.Payload); err == nil {
+			o.frames = m.Response().Append(nil)
+		}
+	case wire.CommandCancelKeepAlive:
+		if _, err = wire.ParseCancelKeepAlive(f.Payload); err == nil {
+			o.frames = s.ask(now)
+		}
+	case wire.CommandRedirect:
+		var m wire.Redirect
+		if m, err = wire.ParseRedirect(f.Payload); err == nil {
+			err = s.redirected(m)
+		}
+	case wire.CommandConnectAck:
+		err = unexpected(f.Command)
+	default: // signs of life, and what belongs to abilities that this device does not announce
+		if !comesFromCourier(f.Command) {
+			err = unexpected(f.Command)
+		}
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	return o, nil
+}
+
+// redirected returns the error that ends the session.
+func (*session) redirected(m wire.Redirect) error {
+	if m.Host == "" {
+		return &wire.MalformedError{Command: wire.CommandRedirect, Problem: "no host"}
+	}
+	return &redirect{host: m.Host, reason: m.Reason}
+}
+
+// answered takes the answer to an AppToken. One that was not asked for, or
+// whose app is gone, is passed over.
+func (s *session) answered(r wire.AppTokenResponse, now time.Time, o *outcome) {
+	a, q := s.memory.apps[r.TopicHash], s.asked[r.TopicHash]
+	if a == nil || q == nil || !q.waiting {
+		return
+	}
+	early := q.early
+	q.waiting, q.early = false, nil
+	if r.Status != wire.AppTokenOK || r.DeviceToken == "" {
+		o.effects = append(o.effects, refused{&RegistrationError{Topic: a.topic, Status: r.Status}, a.delegate})
+		for _, n := range early {
+			o.ack(n, wire.AckUnavailable)
+		}
+	} else {
+		a.token, a.told, s.memory.changed = r.DeviceToken, false, true
+	}
+	s.sync(o)
+	if a.token == "" {
+		return
+	}
+	for _, n := range early {
+		s.receive(n, now, o)
+	}
+}
+
+// ack answers a notification.
+func (o *outcome) ack(n wire.Notification, status wire.AckStatus) {
+	o.frames = wire.Ack{Status: status, MessageID: n.MessageID, HasMessageID: true}.Append(o.frames)
+}
