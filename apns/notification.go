@@ -122,11 +122,11 @@ func ExpiresAt(t time.Time) Expiration {
 // ParseExpiration reads the value of an apns-expiration header: seconds since
 // the epoch, UTC, not negative.
 func ParseExpiration(s string) (Expiration, bool) {
-	if s == "" || s[0] == '+' {
+	if s == "" || s[0] == '+' || s[0] == '-' {
 		return Expiration{}, false
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 {
+	if err != nil {
 		return Expiration{}, false
 	}
 	return Expiration{seconds: n, set: true}, true

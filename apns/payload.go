@@ -2,9 +2,9 @@ package apns
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 )
 
 // Payload is the JSON document of a notification, byte for byte as sent.
@@ -22,6 +22,9 @@ func (p Payload) IsObject() bool {
 // Alert is what a payload asks a device to show, play and count. Fields that
 // the payload leaves out, or has in a type that is not theirs, are zero: a
 // device ignores what it cannot read (docs/protocol/provider.md#payload).
+//
+// A text that is given as a key into the app's own strings is that key, as it
+// is on a device whose app lacks the string.
 type Alert struct {
 	Title    string
 	Subtitle string
@@ -42,16 +45,10 @@ func (a Alert) Visible() bool {
 // ParseAlert reads the alert out of a payload. It returns ErrNotAnObject for
 // a payload that a device could not parse.
 func ParseAlert(p Payload) (Alert, error) {
-	var doc struct {
-		APS json.RawMessage `json:"aps"`
-	}
 	if !p.IsObject() {
 		return Alert{}, ErrNotAnObject
 	}
-	if err := json.Unmarshal(p, &doc); err != nil {
-		return Alert{}, fmt.Errorf("payload: %w", err)
-	}
-	aps := fields(doc.APS)
+	aps := fields(fields(json.RawMessage(p))["aps"])
 	a := Alert{
 		Sound:            text(aps["sound"]),
 		Badge:            number(aps["badge"]),
@@ -62,7 +59,9 @@ func ParseAlert(p Payload) (Alert, error) {
 	}
 	if a.Body = text(aps["alert"]); a.Body == "" {
 		alert := fields(aps["alert"])
-		a.Title, a.Subtitle, a.Body = text(alert["title"]), text(alert["subtitle"]), text(alert["body"])
+		a.Title = cmp.Or(text(alert["title"]), text(alert["title-loc-key"]))
+		a.Subtitle = cmp.Or(text(alert["subtitle"]), text(alert["subtitle-loc-key"]))
+		a.Body = cmp.Or(text(alert["body"]), text(alert["loc-key"]))
 	}
 	return a, nil
 }
