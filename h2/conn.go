@@ -1,0 +1,272 @@
+package h2
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+const (
+	// readBufferBytes is the size of the input buffer: what one TLS record can hold.
+	readBufferBytes = 16 << 10
+	// lingerTimeout is how long an ended connection waits for the peer to read
+	// the last frames and to close.
+	lingerTimeout = time.Second
+	// lingerBytes is how much input is thrown away in that time.
+	lingerBytes = 4 << 20
+)
+
+// readers holds the input buffers that are not in use, for all connections.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBufferBytes) }}
+
+// Conn is the server's side of one HTTP/2 connection. Its methods may be called
+// from any goroutine, before and after it has ended too.
+type Conn struct {
+	nc  net.Conn
+	cfg Config
+
+	// Owned by the goroutine of Serve.
+	framer *http2.Framer
+	dec    *hpack.Decoder
+	block  headerBlock
+
+	wake  chan struct{} // tells the keeper to write; holds one
+	mu    sync.Mutex
+	timer *time.Timer // wakes the keeper at armed; nil before Serve
+
+	// All that follows is guarded by mu.
+
+	served    bool
+	ended     bool  // nothing more is received or answered
+	endErr    error // what Serve will return; set with ended
+	tellPeer  bool  // the last frames are worth waiting for; set with ended
+	ready     bool  // the peer's preface is complete
+	started   time.Time
+	lastRead  time.Time // when input last arrived
+	lastFrame time.Time // when a frame other than the answer to a PING last arrived
+	armed     time.Time // zero if the timer is not running
+	pingSent  time.Time // of the unanswered PING that asks whether the peer is there; zero if none
+	budgets   budgets
+	peerGone  bool       // the peer sent GOAWAY
+	departure *departure // GoAway was called; nil if not
+	streams   map[uint32]*stream
+	free      *stream // streams that are not in use, through next
+	receiving streamList
+	blocked   streamList
+	closed    closedStreams
+	maxID     uint32 // the highest stream that the peer opened
+	accepted  uint32 // the highest stream that was not refused
+	working   int    // requests in the handler's hands
+
+	// Settings, see settings.go.
+	ackedLimit  uint32
+	sentLimit   uint32
+	wantedLimit uint32
+	unacked     []sentSettings
+
+	// Windows, see flow.go.
+	recvWindow        int64
+	recvSpent         int64
+	sendWindow        int64
+	peerInitialWindow int64
+	blockedBytes      int
+
+	// Output, see send.go.
+	enc     encoder
+	out     []byte // frames to be written
+	spare   []byte // the other buffer, while it is not being written
+	writing bool   // a goroutine is writing, and will write out too
+	written *sync.Cond
+	parked  bool // the read loop waits for input
+}
+
+// NewConn returns a connection over nc, whose TLS handshake, if there is one, is
+// done. Nothing is read or written before Serve is called.
+//
+// If nc has a method CloseWrite() error, as [*crypto/tls.Conn] has, it is
+// called before the connection is closed, so that the peer gets all that was
+// written.
+func NewConn(nc net.Conn, cfg Config) *Conn {
+	now := time.Now()
+	c := &Conn{
+		nc:                nc,
+		cfg:               cfg.withDefaults(),
+		wake:              make(chan struct{}, 1),
+		started:           now,
+		lastRead:          now,
+		lastFrame:         now,
+		budgets:           newBudgets(),
+		streams:           make(map[uint32]*stream),
+		ackedLimit:        maxStreamsBeforeAck,
+		recvWindow:        initialWindowBytes,
+		sendWindow:        initialWindowBytes,
+		peerInitialWindow: initialWindowBytes,
+		enc:               newEncoder(),
+	}
+	c.written = sync.NewCond(&c.mu)
+	c.dec = hpack.NewDecoder(headerTableBytes, c.emit)
+	c.dec.SetMaxStringLength(maxHeaderStringBytes)
+
+	c.appendSettings(c.cfg.MaxConcurrentStreams)
+	c.out = appendWindowUpdate(c.out, 0, connWindowBytes-initialWindowBytes)
+	c.recvWindow = connWindowBytes
+	return c
+}
+
+// Serve serves the connection until it ends, closes nc, and returns when all
+// that it started has ended. Requests may still be in the handler's hands then;
+// answering them has no effect.
+//
+// It returns nil if the peer closed the connection, or if GoAway or the idle
+// timeout ended it; the cause of ctx if ctx was cancelled, which ends the
+// connection at once (to end it in good order, call GoAway, and cancel ctx
+// only if Serve takes too long to return); a *ConnError if this side ended it
+// because of what the peer did or failed to do; another error if reading or
+// writing failed.
+func (c *Conn) Serve(ctx context.Context) error {
+	c.mu.Lock()
+	switch {
+	case c.served:
+		c.mu.Unlock()
+		return ErrServed
+	case c.cfg.Handler == nil:
+		c.served = true
+		c.mu.Unlock()
+		return errors.Join(ErrNoHandler, c.nc.Close())
+	}
+	c.served = true
+	c.started = time.Now()
+	c.lastRead, c.lastFrame = c.started, c.started
+	c.timer = time.NewTimer(0) // the first tick finds out when the next one is due
+	c.armed = c.started
+	c.mu.Unlock()
+
+	var keeper sync.WaitGroup
+	done := make(chan struct{})
+	keeper.Go(func() { c.keep(done) })
+	cancelled := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(cancelled)
+		c.cancel(context.Cause(ctx))
+	})
+
+	err := c.finish(c.read())
+
+	if !stop() {
+		<-cancelled
+	}
+	close(done)
+	keeper.Wait()
+	c.timer.Stop()
+	return err
+}
+
+// cancel ends the connection because the context of Serve was cancelled.
+func (c *Conn) cancel(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return
+	}
+	c.out = appendGoAway(c.out, c.accepted, http2.ErrCodeNo, nil)
+	c.end(cause, true)
+	// A write that is blocked already has no more time than the last one will have.
+	if err := c.nc.SetWriteDeadline(time.Now().Add(lingerTimeout)); err != nil {
+		c.tellPeer = false
+	}
+}
+
+// end ends the connection: the read loop stops, what is in the output buffer
+// is written, and Serve returns err. tellPeer says whether the peer is thought
+// to read what was written last. c.mu is held.
+func (c *Conn) end(err error, tellPeer bool) {
+	if c.ended {
+		return
+	}
+	c.ended, c.endErr, c.tellPeer = true, err, tellPeer
+	c.written.Broadcast()
+	// Interrupt the read loop. Where that cannot be done there is only the hard
+	// way; the read loop then finds the connection closed.
+	if err := c.nc.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		c.tellPeer = false
+		if err := c.nc.Close(); err != nil && c.endErr == nil {
+			c.endErr = fmt.Errorf("closing: %w", err)
+		}
+	}
+}
+
+// endWith tells the peer with GOAWAY why the connection ends, and ends it.
+// c.mu is held.
+func (c *Conn) endWith(err *ConnError) {
+	if c.ended {
+		return
+	}
+	c.out = appendGoAway(c.out, c.accepted, err.Code, []byte(err.Reason))
+	c.end(err, true)
+}
+
+// finish ends the connection if it has not been ended, after the read loop
+// returned err. It writes the last frames, waits for the peer to read them, and
+// closes. It returns what Serve returns.
+func (c *Conn) finish(err error) error {
+	c.mu.Lock()
+	var ce *ConnError
+	switch {
+	case errors.As(err, &ce):
+		c.endWith(ce)
+	case errors.Is(err, io.EOF):
+		c.end(nil, false)
+	default:
+		c.end(fmt.Errorf("reading: %w", err), false)
+	}
+	for c.writing {
+		c.written.Wait()
+	}
+	c.drain()
+	for _, st := range c.streams {
+		if st.req != nil {
+			st.req.release()
+		}
+	}
+	c.streams = nil
+	c.receiving, c.blocked, c.free = streamList{}, streamList{}, nil
+	if c.block.req != nil {
+		c.block.req.release()
+		c.block.req = nil
+	}
+	tellPeer, endErr := c.tellPeer, c.endErr
+	c.mu.Unlock()
+
+	if tellPeer {
+		c.linger()
+	}
+	if err := c.nc.Close(); err != nil && endErr == nil && tellPeer {
+		endErr = fmt.Errorf("closing: %w", err)
+	}
+	return endErr
+}
+
+// linger gives the peer time to read what was written. Closing a socket with
+// unread input would make the kernel throw away what the peer has not read yet.
+func (c *Conn) linger() {
+	if cw, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		if cw.CloseWrite() != nil {
+			return // the peer is gone
+		}
+	}
+	if c.nc.SetReadDeadline(time.Now().Add(lingerTimeout)) != nil {
+		return
+	}
+	// However this ends, there is nothing left to do but to close.
+	_, err := io.Copy(io.Discard, io.LimitReader(c.nc, lingerBytes))
+	c.cfg.Logger.Debug("connection lingered", slog.Any("error", err))
+}

@@ -1,0 +1,44 @@
+// Package h2 is the server's side of an HTTP/2 connection, RFC 9113, for
+// requests that are small, many and answered in bulk.
+//
+// It is a replacement for the HTTP/2 of net/http where that cannot do what the
+// push service must: change SETTINGS_MAX_CONCURRENT_STREAMS on a live
+// connection, put debug data into GOAWAY, serve a peer that negotiated no
+// ALPN protocol, and bound a blocked write. It is not a web server: there is no
+// routing, no streaming body in either direction, no push and no upgrade; and
+// it knows neither TLS nor what the requests mean. The caller hands over a
+// [net.Conn] whose handshake is done.
+//
+// # The life of a request
+//
+// [Conn.Serve] runs one read loop, on the goroutine that called it. Frames are
+// parsed from a buffer; a header block is decoded as its fragments arrive,
+// against the limits on its size; the body is gathered in a buffer that is used
+// again. When the request is complete the read loop calls
+// [Handler.ServeRequest], which must not block. The handler answers with
+// [Request.Respond], on the spot or later and from any goroutine.
+//
+// An answer is appended to the one output buffer of the connection. The read
+// loop writes that buffer out each time it has nothing left to parse, so a
+// batch of requests that arrived together is answered in one write; an answer
+// that comes while the read loop waits for input is written by the one other
+// goroutine of the connection, the keeper, which also watches the clock. So
+// Respond never waits for the network. A body for which the peer has granted no
+// window waits in a queue that is bounded in bytes and in time.
+//
+// # Peers that misbehave
+//
+// Everything that a peer can make the connection hold or do is bounded: streams
+// by the limit that it acknowledged, requests in the handler's hands by the
+// same limit even when the peer has reset their streams, header blocks in
+// bytes, fields and frames, bodies in bytes, output by making the read loop
+// wait, and frames that cost work but bring no request by budgets that refill
+// with time. A peer that exceeds a budget gets GOAWAY with ENHANCE_YOUR_CALM. See
+// abuse.go for the figures.
+//
+// # Who owns what
+//
+// The read loop alone owns the parser, the header decoder and the header block
+// in progress. Everything else of a [Conn] is guarded by its mutex, which is
+// never held while the handler runs or the network is waited for.
+package h2
