@@ -1,0 +1,144 @@
+package apnsclient
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+)
+
+// check finds what would be refused without asking the gateway. It knows no
+// more than the form of things, and leaves to the gateway what a later version
+// of the service might allow, such as an unknown push type.
+func (s *Sender) check(to apns.DeviceToken, n apns.Notification) error {
+	if err := checkToken(to); err != nil {
+		return err
+	}
+	if !n.ID.Valid() {
+		return &CheckError{
+			apns.BadMessageID, fmt.Sprintf("the ID %.50q is not a UUID", string(n.ID)),
+			"leave it empty to get a random one",
+		}
+	}
+	if err := s.checkTopic(n); err != nil {
+		return err
+	}
+	if err := checkHeaders(n); err != nil {
+		return err
+	}
+	if err := checkPayload(n); err != nil {
+		return err
+	}
+	if s.certificate != nil {
+		return s.certificate.check(s.environment, time.Now())
+	}
+	return nil
+}
+
+func checkToken(to apns.DeviceToken) error {
+	switch {
+	case to == "":
+		return &CheckError{
+			apns.MissingDeviceToken, "the device token is empty",
+			"give the one that the app had from its device",
+		}
+	case len(to) > apns.MaxDeviceTokenBytes:
+		return &CheckError{
+			apns.BadDeviceToken,
+			fmt.Sprintf("the device token has %d bytes, at most %d are possible", len(to), apns.MaxDeviceTokenBytes),
+			"read its hex form with apns.ParseDeviceToken",
+		}
+	}
+	return nil
+}
+
+func (s *Sender) checkTopic(n apns.Notification) error {
+	switch {
+	case n.Topic == "" && s.certificate == nil:
+		return &CheckError{
+			apns.MissingTopic, "there is no topic",
+			"a push signed with a key needs one: the bundle ID of the app, with the suffix of its push type",
+		}
+	case n.Topic == "" && s.certificate.DefaultTopic == "":
+		return &CheckError{
+			apns.MissingTopic, fmt.Sprintf("there is no topic, and the certificate %q is for several", s.certificate.name()),
+			"give one of " + s.certificate.topics(),
+		}
+	case n.Topic == "":
+		return nil
+	case !n.Topic.Valid():
+		return &CheckError{
+			apns.BadTopic, fmt.Sprintf("the topic %.100q is none", string(n.Topic)),
+			"give the bundle ID of the app, with the suffix of its push type",
+		}
+	case s.certificate != nil && !s.certificate.AllowsTopic(n.Topic):
+		return &CheckError{
+			apns.TopicDisallowed, fmt.Sprintf("the certificate %q is not for the topic %q", s.certificate.name(), n.Topic),
+			"it is for " + s.certificate.topics(),
+		}
+	}
+	return nil
+}
+
+// checkHeaders refuses what could not be written into a header, or not be read
+// back as it was.
+func checkHeaders(n apns.Notification) error {
+	if len(n.CollapseID) > apns.MaxCollapseIDBytes {
+		return &CheckError{
+			apns.BadCollapseID,
+			fmt.Sprintf("the collapse identifier has %d bytes, %d more than the %d that are possible",
+				len(n.CollapseID), len(n.CollapseID)-apns.MaxCollapseIDBytes, apns.MaxCollapseIDBytes),
+			"shorten it, for instance to a hash",
+		}
+	}
+	if !printable(string(n.CollapseID)) {
+		return &CheckError{
+			apns.BadCollapseID, "the collapse identifier has a control character, or a space at an end",
+			"use letters, digits and punctuation",
+		}
+	}
+	if !printable(string(n.PushType)) {
+		return &CheckError{
+			apns.InvalidPushType, fmt.Sprintf("the push type %.50q is none", string(n.PushType)),
+			"use one of the constants of package apns",
+		}
+	}
+	switch n.Priority {
+	case 0, apns.PriorityPower, apns.PriorityConserve, apns.PriorityImmediate:
+		return nil
+	default:
+		return &CheckError{
+			apns.BadPriority, fmt.Sprintf("the priority %d is none", n.Priority),
+			"use 10, 5 or 1, or 0 for the default",
+		}
+	}
+}
+
+func printable(s string) bool {
+	return strings.Trim(s, " ") == s && strings.IndexFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f }) < 0
+}
+
+func checkPayload(n apns.Notification) error {
+	limit := n.PushType.MaxPayloadBytes()
+	switch {
+	case len(n.Payload) == 0:
+		return &CheckError{
+			apns.PayloadEmpty, "the payload is empty",
+			`give a JSON object; the smallest is "{}"`,
+		}
+	case len(n.Payload) > limit:
+		return &CheckError{
+			apns.PayloadTooLarge,
+			fmt.Sprintf("the payload has %d bytes, %d more than the %d that a push of type %s may have",
+				len(n.Payload), len(n.Payload)-limit, limit, n.PushType),
+			"send less, and have the app fetch the rest",
+		}
+	case !n.Payload.IsObject():
+		return &CheckError{
+			apns.PayloadEmpty, "the payload is not a JSON object",
+			`give one, such as {"aps":{"alert":"Hello"}}`,
+		}
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package apnsclient
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/credential"
+)
+
+func TestNewProviderTokensRefuses(t *testing.T) {
+	other, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		team apns.TeamID
+		id   apns.KeyID
+		key  *ecdsa.PrivateKey
+		want string
+	}{
+		{"no key", "ABCDE12345", "2X9R4HXF34", nil, "credential.ParseP8"},
+		{"other curve", "ABCDE12345", "2X9R4HXF34", other, "P-384"},
+		{"no team", "", "2X9R4HXF34", newKey(t), "no team ID"},
+		{"no key ID", "ABCDE12345", "", newKey(t), "no key ID"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := NewProviderTokens(tt.team, tt.id, tt.key)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestProviderTokensPrintNoSecret(t *testing.T) {
+	p := newTokens(t)
+	current, err := p.get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := fmt.Sprint(p.key.D) //nolint:staticcheck // the very thing that must not be printed
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("sending", slog.Any("tokens", p))
+	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s", p, p, p, p), log.String()} {
+		if strings.Contains(s, secret) || strings.Contains(s, current) || !strings.Contains(s, "2X9R4HXF34") {
+			t.Errorf("got %q, want the key ID and no secret", s)
+		}
+	}
+}
+
+// tokensSeen remembers the provider tokens that a gateway has seen, in order.
+type tokensSeen struct {
+	mu   sync.Mutex
+	list []string // each once; guarded by mu
+}
+
+func (s *tokensSeen) add(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.list, token) {
+		s.list = append(s.list, token)
+	}
+}
+
+func (s *tokensSeen) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.list)
+}
+
+// Many senders at a time make one token, and the next only after 50 minutes.
+func TestOneTokenIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen tokensSeen
+		handler := func(w http.ResponseWriter, r *http.Request) {
+			seen.add(bearer(r))
+			accept(w, r)
+		}
+		g := newGateway(t).serve(t, handler)
+		cfg := g.withKey(t)
+		senders := []*Sender{newSender(t, cfg), newSender(t, cfg)}
+		push := func() {
+			t.Helper()
+			var wg sync.WaitGroup
+			for _, s := range senders {
+				for range 20 {
+					wg.Go(func() {
+						if _, err := s.Push(t.Context(), deviceToken, hello); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			}
+			wg.Wait()
+		}
+		steps := []struct {
+			after time.Duration
+			want  int
+		}{{0, 1}, {49 * time.Minute, 1}, {time.Minute, 2}, {40 * time.Minute, 2}, {time.Hour, 3}}
+		for _, step := range steps {
+			time.Sleep(step.after)
+			if push(); seen.count() != step.want {
+				t.Errorf("after another %v got %d provider tokens, want %d", step.after, seen.count(), step.want)
+			}
+		}
+	})
+}
+
+// expiring refuses provider tokens that are older than limit.
+func expiring(t *testing.T, seen *tokensSeen, limit time.Duration) http.HandlerFunc {
+	t.Helper()
+	return func(w http.ResponseWriter, r *http.Request) {
+		seen.add(bearer(r))
+		token, err := credential.ParseProviderToken(bearer(r))
+		if err != nil {
+			t.Error(err)
+		}
+		if time.Since(token.IssuedAt) > limit {
+			answer(w, r, 403, `{"reason":"ExpiredProviderToken"}`)
+			return
+		}
+		accept(w, r)
+	}
+}
+
+func TestExpiredProviderTokenIsReplacedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen tokensSeen
+		g := newGateway(t).serve(t, expiring(t, &seen, 30*time.Minute))
+		s := newSender(t, g.withKey(t))
+		if _, err := s.Push(t.Context(), deviceToken, hello); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(31 * time.Minute)
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if _, err := s.Push(t.Context(), deviceToken, hello); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if seen.count() != 2 {
+			t.Errorf("got %d provider tokens, want 2", seen.count())
+		}
+		if n := g.links.Load(); n != 2 {
+			t.Errorf("got %d connections, want a second one after the refusal", n)
+		}
+	})
+}
+
+// A token that is refused although it is young is not replaced: that would
+// only bring TooManyProviderTokenUpdates.
+func TestYoungProviderTokenIsNotReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen tokensSeen
+		g := newGateway(t).serve(t, func(w http.ResponseWriter, r *http.Request) {
+			seen.add(bearer(r))
+			w.Header().Set("Date", time.Now().Add(2*time.Hour).UTC().Format(http.TimeFormat))
+			answer(w, r, 403, `{"reason":"ExpiredProviderToken"}`)
+		})
+		s := newSender(t, g.withKey(t))
+		for range 3 {
+			_, err := s.Push(t.Context(), deviceToken, hello)
+			var refused *apns.Rejection
+			if !errors.As(err, &refused) || refused.Reason != apns.ExpiredProviderToken {
+				t.Fatalf("got %v, want ExpiredProviderToken", err)
+			}
+			if want := "the clock of this machine is 2h0m0s behind the gateway's"; refused.Detail != want {
+				t.Errorf("got detail %q, want %q", refused.Detail, want)
+			}
+			time.Sleep(5 * time.Minute)
+		}
+		if seen.count() != 1 || g.requests.Load() != 3 {
+			t.Errorf("got %d provider tokens in %d requests, want 1 in 3", seen.count(), g.requests.Load())
+		}
+		// Old enough now: one more is made, and one more request with it.
+		time.Sleep(10 * time.Minute)
+		if _, err := s.Push(t.Context(), deviceToken, hello); !errors.Is(err, apns.Reject(apns.ExpiredProviderToken, "")) {
+			t.Errorf("got %v, want ExpiredProviderToken", err)
+		}
+		if seen.count() != 2 || g.requests.Load() != 5 {
+			t.Errorf("got %d provider tokens in %d requests, want 2 in 5", seen.count(), g.requests.Load())
+		}
+	})
+}
+
+func TestTooManyProviderTokenUpdatesHoldsTheToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen tokensSeen
+		var refuse bool
+		g := newGateway(t).serve(t, func(w http.ResponseWriter, r *http.Request) {
+			seen.add(bearer(r))
+			if refuse {
+				answer(w, r, 429, `{"reason":"TooManyProviderTokenUpdates"}`)
+				return
+			}
+			accept(w, r)
+		})
+		s := newSender(t, g.withKey(t))
+		push := func(want apns.Reason) {
+			t.Helper()
+			refuse = want != ""
+			if _, err := s.Push(t.Context(), deviceToken, hello); want == "" && err != nil ||
+				want != "" && !errors.Is(err, apns.Reject(want, "")) {
+				t.Errorf("got %v, want %q", err, want)
+			}
+		}
+		push("")
+		time.Sleep(45 * time.Minute)
+		push(apns.TooManyProviderTokenUpdates)
+		time.Sleep(19 * time.Minute) // the token is 64 minutes old
+		if push(""); seen.count() != 1 {
+			t.Errorf("got %d provider tokens inside the time of waiting, want 1", seen.count())
+		}
+		time.Sleep(time.Minute)
+		if push(""); seen.count() != 2 {
+			t.Errorf("got %d provider tokens after it, want 2", seen.count())
+		}
+	})
+}
