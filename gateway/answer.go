@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/h2"
+	"github.com/heraldpush/herald/wire"
+)
+
+// accept answers a push that the spool has taken
+// (docs/protocol/provider.md#answers).
+func accept(r *h2.Request, id apns.NotificationID) {
+	fields := [...]hpack.HeaderField{{Name: "apns-id", Value: string(id)}}
+	r.Respond(http.StatusOK, fields[:], nil)
+}
+
+// reject answers a push that is refused (docs/protocol/provider.md#answers).
+func reject(r *h2.Request, id apns.NotificationID, why *apns.Rejection) {
+	fields := [3]hpack.HeaderField{
+		{Name: "apns-id", Value: string(id)},
+		{Name: "content-type", Value: "application/json"},
+	}
+	n := 2
+	if s := retryAfter(why); s > 0 {
+		fields[n] = hpack.HeaderField{Name: "retry-after", Value: strconv.FormatInt(s, 10)}
+		n++
+	}
+	var room [128]byte
+	r.Respond(why.Status, fields[:n], wire.AppendRejection(room[:0], why))
+}
+
+// retryAfter returns the seconds, rounded up, after which the sender may try
+// again, or 0 for an answer that does not say.
+func retryAfter(why *apns.Rejection) int64 {
+	switch why.Status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return int64((why.RetryAfter + time.Second - 1) / time.Second)
+	}
+	return 0
+}
+
+// refusal is a push that is not accepted.
+type refusal struct {
+	request *h2.Request
+	id      apns.NotificationID
+	err     error
+}
+
+// refusals are those of a batch.
+type refusals []refusal
+
+func (rs *refusals) add(r *h2.Request, id apns.NotificationID, err error) {
+	*rs = append(*rs, refusal{r, id, err})
+}
+
+// refuse answers one push that is not accepted.
+func (s *session) refuse(r *h2.Request, id apns.NotificationID, err error) {
+	s.refuseAll(refusals{{r, id, err}})
+}
+
+// refuseAll answers pushes that are not accepted. An error that is no rejection
+// is a fault of this side, of which the sender learns no more than that there
+// was one.
+func (s *session) refuseAll(rs refusals) {
+	s.logRefusals(rs)
+	for _, x := range rs {
+		why, ok := errors.AsType[*apns.Rejection](x.err)
+		if !ok {
+			why = apns.Reject(apns.InternalServerError, "")
+		}
+		reject(x.request, x.id, why)
+	}
+}
+
+// logRefusals writes a line for each refusal at level debug, and one for all
+// faults, since a fault of a store is that of a whole batch.
+func (s *session) logRefusals(rs refusals) {
+	ctx := context.Background()
+	debug := s.log.Enabled(ctx, slog.LevelDebug)
+	var fault *refusal // the first
+	faults := 0
+	for i := range rs {
+		x := &rs[i]
+		switch why, ok := errors.AsType[*apns.Rejection](x.err); {
+		case !ok:
+			if fault == nil {
+				fault = x
+			}
+			faults++
+		case debug:
+			s.log.DebugContext(ctx, "gateway refuses a push", slog.Any("reason", why), slog.String("apns-id", string(x.id)))
+		}
+	}
+	if fault != nil {
+		s.log.ErrorContext(ctx, "gateway could not serve pushes",
+			slog.Any("error", fault.err), slog.Int("pushes", faults), slog.String("apns-id", string(fault.id)))
+	}
+}

@@ -1,0 +1,15 @@
+// Package gateway is the provider's door: Apple's provider API over HTTP/2
+// (docs/protocol/provider.md).
+//
+// The road of a push through it is the order of the code: parse (is this a
+// well-formed request?), admit (may this sender send to this topic? asks
+// portal), resolve (which device is that, and does it want this? asks
+// registry), offer (keep it until the device has it: spool), answer. Whatever
+// refuses, refuses with an *apns.Rejection; any other error becomes
+// InternalServerError here, is logged once, and goes no further.
+//
+// A provider's connection has three goroutines: one reads, and decides all that
+// can be decided from memory; one takes what it let pass, in batches, to the
+// registry and the spool, and answers; and one keeps the connection. So a store
+// that must wait for a disk never stops the reading.
+package gateway

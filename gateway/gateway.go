@@ -1,0 +1,189 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/h2"
+	"github.com/heraldpush/herald/internal/door"
+	"github.com/heraldpush/herald/portal"
+	"github.com/heraldpush/herald/registry"
+	"github.com/heraldpush/herald/spool"
+	"github.com/heraldpush/herald/wire"
+)
+
+// Config says what a gateway works with.
+type Config struct {
+	// Portal tells who may send. Required.
+	Portal *portal.Portal
+	// Registry tells what a device token stands for. Required.
+	Registry *registry.Registry
+	// Spool takes what is accepted. Required.
+	Spool *spool.Spool
+	// ServerCertificate gives the certificate for a handshake. Required.
+	ServerCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// DrainTimeout is how long a connection may take to end when the gateway
+	// stops: requests in progress are answered, and what has not ended by then
+	// is cut. Only a store that does not answer can take longer. Zero means 10
+	// seconds.
+	DrainTimeout time.Duration
+	// Logger gets a line for what goes wrong, and at debug level for each
+	// connection and refusal. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Limits in time.
+const (
+	handshakeTimeout = 10 * time.Second
+	storeTimeout     = 10 * time.Second // for a batch of pushes
+	lastFrames       = time.Second      // of DrainTimeout, for the peer to read the end
+)
+
+// Gateway serves providers.
+type Gateway struct {
+	cfg Config
+	tls *tls.Config
+}
+
+// New returns a gateway, or says what the configuration lacks.
+func New(cfg Config) (*Gateway, error) {
+	if cfg.Portal == nil || cfg.Registry == nil || cfg.Spool == nil || cfg.ServerCertificate == nil {
+		return nil, errors.New("gateway: Portal, Registry, Spool and ServerCertificate are required")
+	}
+	if cfg.DrainTimeout <= 0 {
+		cfg.DrainTimeout = 10 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return &Gateway{cfg: cfg, tls: &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: cfg.ServerCertificate,
+		NextProtos:     []string{http2.NextProtoTLS},
+		// Without a certificate a provider proves itself by provider tokens.
+		ClientAuth: tls.VerifyClientCertIfGiven,
+		ClientCAs:  cfg.Portal.ProviderRoots(),
+	}}, nil
+}
+
+// Serve serves providers of an environment until ctx ends or the listener
+// fails. It closes the listener, lets connections end in good order, and
+// returns when all have ended: nil if ctx ended.
+//
+// A provider that asks for the other environment by Apple's host name gets
+// that one.
+func (g *Gateway) Serve(ctx context.Context, l net.Listener, env apns.Environment) error {
+	err := door.Serve(ctx, l, g.cfg.Logger, func(ctx context.Context, c net.Conn) { g.serveConn(ctx, c, env) })
+	if err != nil {
+		return fmt.Errorf("%v gateway: %w", env, err)
+	}
+	return nil
+}
+
+// serveConn serves one connection until it ends.
+func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environment) {
+	log := g.cfg.Logger.With(slog.String("remote", raw.RemoteAddr().String()))
+	conn, state, err := g.handshake(ctx, raw)
+	if err != nil {
+		log.DebugContext(ctx, "provider connection failed", slog.Any("error", err))
+		_ = raw.Close()
+		return
+	}
+	if named, ok := environmentOf(state.ServerName); ok {
+		env = named
+	}
+	s := newSession(g, env, state, log)
+	drain := g.cfg.DrainTimeout
+	c := h2.NewConn(conn, h2.Config{
+		Handler:              s,
+		MaxBodyBytes:         maxBodyBytes,
+		MaxConcurrentStreams: s.initialStreams(),
+		IdleDebugData:        wire.AppendRejection(nil, apns.Reject(apns.IdleTimeout, "")),
+		DrainTimeout:         drain - min(lastFrames, drain/4),
+		Logger:               log,
+	})
+	// The connection outlives ctx for as long as it takes to end well.
+	unbound := context.WithoutCancel(ctx)
+	ended, told := make(chan struct{}), make(chan struct{})
+	staying := context.AfterFunc(ctx, func() {
+		defer close(told)
+		end(c, raw, ended, drain)
+	})
+	stop := s.start(unbound)
+	err = c.Serve(unbound)
+	close(ended)
+	if !staying() {
+		<-told
+	}
+	stop()
+	log.DebugContext(ctx, "provider connection ended", slog.Any("reason", err))
+}
+
+// end brings a connection to its end in good order, and cuts it if it has not
+// ended after the time given: a peer that does not read holds up even the
+// last frames.
+func end(c *h2.Conn, raw net.Conn, ended <-chan struct{}, within time.Duration) {
+	c.GoAway(http2.ErrCodeNo, wire.AppendRejection(nil, apns.Reject(apns.Shutdown, "")))
+	cut := time.NewTimer(within)
+	defer cut.Stop()
+	select {
+	case <-ended:
+	case <-cut.C:
+		_ = raw.Close()
+	}
+}
+
+// handshake does TLS and finds out whether the provider speaks HTTP/2, which
+// it may do without having negotiated it (docs/protocol/provider.md#request).
+func (g *Gateway) handshake(ctx context.Context, raw net.Conn) (net.Conn, tls.ConnectionState, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	conn := tls.Server(raw, g.tls)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, tls.ConnectionState{}, err
+	}
+	state := conn.ConnectionState()
+	if state.NegotiatedProtocol == http2.NextProtoTLS {
+		return conn, state, nil
+	}
+	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
+	r := bufio.NewReaderSize(conn, len(http2.ClientPreface))
+	first, err := r.Peek(1)
+	switch {
+	case err != nil:
+		return nil, state, err
+	case first[0] != http2.ClientPreface[0]:
+		return nil, state, errors.New("neither HTTP/2 was negotiated nor does the connection begin as HTTP/2")
+	}
+	return &peeked{Conn: conn, r: r}, state, nil
+}
+
+// peeked is a connection of which a part was read already.
+type peeked struct {
+	*tls.Conn
+	r *bufio.Reader
+}
+
+func (p *peeked) Read(b []byte) (int, error) { return p.r.Read(b) }
+
+// environmentOf returns the environment of one of Apple's host names
+// (docs/protocol/provider.md#environments).
+func environmentOf(serverName string) (apns.Environment, bool) {
+	switch strings.ToLower(serverName) {
+	case "api.sandbox.push.apple.com", "api.development.push.apple.com":
+		return apns.Sandbox, true
+	case "api.push.apple.com":
+		return apns.Production, true
+	}
+	return 0, false
+}

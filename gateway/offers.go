@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+
+	"github.com/heraldpush/herald/h2"
+	"github.com/heraldpush/herald/spool"
+)
+
+// batch is pushes that passed the checks, with their requests, in the order in
+// which they came.
+type batch struct {
+	requests  []*h2.Request
+	offerings []spool.Offering
+}
+
+func (b *batch) add(r *h2.Request, o spool.Offering) {
+	b.requests = append(b.requests, r)
+	b.offerings = append(b.offerings, o)
+}
+
+// maxSpare is how many pushes a batch that is used again has room for.
+const maxSpare = 256
+
+// reset empties b and keeps its room, if that is not too much for an idle
+// connection.
+func (b *batch) reset() {
+	if cap(b.offerings) > maxSpare {
+		*b = batch{}
+		return
+	}
+	clear(b.requests)
+	clear(b.offerings)
+	b.requests, b.offerings = b.requests[:0], b.offerings[:0]
+}
+
+// queue is the pushes that wait to be taken to the stores: all that came since
+// the last batch. There are no more than the connection has streams.
+type queue struct {
+	mu     sync.Mutex
+	queued batch         // guarded by mu
+	some   chan struct{} // holds one: there are some
+}
+
+func newQueue() queue { return queue{some: make(chan struct{}, 1)} }
+
+func (q *queue) add(r *h2.Request, o spool.Offering) {
+	q.mu.Lock()
+	q.queued.add(r, o)
+	q.mu.Unlock()
+	select {
+	case q.some <- struct{}{}:
+	default:
+	}
+}
+
+// swap exchanges what is queued for an empty batch.
+func (q *queue) swap(b *batch) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.queued, *b = *b, q.queued
+}
+
+// start starts taking batches to the stores. The function it returns ends that,
+// and returns when it has ended. What is queued then is still taken, though
+// the answers go nowhere.
+func (s *session) start(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		var b batch
+		for ending := false; !ending; {
+			select {
+			case <-s.queue.some:
+			case <-ctx.Done():
+				ending = true
+			}
+			s.queue.swap(&b)
+			s.offer(context.WithoutCancel(ctx), &b)
+			b.reset()
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// offer finds the devices of a batch, offers it to the spool, and answers.
+func (s *session) offer(ctx context.Context, b *batch) {
+	claimed := len(b.requests)
+	if claimed == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	var refused refusals
+	s.resolve(ctx, b, &refused)
+	s.gateway.cfg.Spool.OfferAll(ctx, b.offerings)
+	accepted := 0
+	for i := range b.offerings {
+		if b.offerings[i].Err == nil {
+			accepted++
+		}
+	}
+	s.binding.settle(claimed, accepted > 0)
+	for i, r := range b.requests {
+		if o := &b.offerings[i]; o.Err != nil {
+			refused.add(r, o.Notification.ID, o.Err)
+		} else {
+			accept(r, o.Notification.ID)
+		}
+	}
+	s.refuseAll(refused)
+}
+
+// resolve fills in the address of each push, and takes those that have none out
+// of the batch (docs/protocol/provider.md#device-tokens).
+func (s *session) resolve(ctx context.Context, b *batch, refused *refusals) {
+	resolved := batch{b.requests[:0], b.offerings[:0]}
+	for i := range b.offerings {
+		r, o := b.requests[i], b.offerings[i]
+		var err error
+		if o.Address, err = s.gateway.cfg.Registry.Resolve(ctx, o.DeviceToken, o.Notification.Topic, s.env); err != nil {
+			refused.add(r, o.Notification.ID, err)
+			continue
+		}
+		resolved.add(r, o)
+	}
+	clear(b.requests[len(resolved.requests):]) // nothing of them is kept
+	clear(b.offerings[len(resolved.offerings):])
+	*b = resolved
+}

@@ -1,0 +1,368 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/credential"
+	"github.com/heraldpush/herald/gateway"
+	"github.com/heraldpush/herald/internal/memnet"
+	"github.com/heraldpush/herald/portal"
+	"github.com/heraldpush/herald/registry"
+	"github.com/heraldpush/herald/spool"
+	"github.com/heraldpush/herald/store/memory"
+)
+
+// The apps of a world: two of its team, a pass of it, and one of the other team.
+const (
+	demo     apns.Topic = "com.example.demo"
+	second   apns.Topic = "com.example.second"
+	pass     apns.Topic = "pass.com.example.demo"
+	stranger apns.Topic = "com.stranger.app"
+)
+
+// Names and addresses of the gateways.
+const (
+	sandboxName    = "sandbox.example.com"
+	productionName = "production.example.com"
+	drainTimeout   = 4 * time.Second
+	patience       = 10 * time.Second // in virtual time it costs nothing
+)
+
+// removed is when the app of a device token that is gone was removed.
+var removed = time.UnixMilli(1508249865488)
+
+// world is a gateway with the rooms behind it, in memory. The device's side is
+// the spool itself.
+type world struct {
+	portal     *portal.Portal
+	registry   *registry.Registry
+	spool      *spool.Spool
+	store      *faultySpool
+	exceptions *faultyRegistry
+	gateway    *gateway.Gateway
+	network    memnet.Network
+	roots      *x509.CertPool
+	logs       *logs
+
+	team, otherTeam signer
+	device          apns.DeviceOrdinal
+	stop            func() // ends Serve and waits for it; more than once does nothing
+}
+
+// signer is a team with its key.
+type signer struct {
+	team    apns.TeamID
+	key     apns.KeyID
+	private *ecdsa.PrivateKey
+}
+
+// token returns a provider token made at a time.
+func (s signer) token(t testing.TB, at time.Time) string {
+	t.Helper()
+	token, err := credential.MintProviderToken(s.private, s.key, s.team, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// newWorld starts a gateway on a listener for each environment. It is stopped
+// at the end of the test, which fails if anything was logged as an error that
+// the test did not look at.
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := &world{roots: x509.NewCertPool(), logs: new(logs)}
+	portals, err := memory.OpenPortal("")
+	must(err)
+	w.portal, err = portal.Open(t.Context(), portal.Config{Store: portals, ServerNames: []string{"example.com"}})
+	must(err)
+	w.roots.AddCert(w.portal.Root())
+	registries, err := memory.OpenRegistry("")
+	must(err)
+	w.exceptions = &faultyRegistry{Store: registries}
+	w.registry, err = registry.Open(t.Context(), registry.Config{Store: w.exceptions})
+	must(err)
+	log := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	w.store = &faultySpool{Store: memory.NewSpool(0)}
+	w.spool, err = spool.New(spool.Config{Store: w.store, Logger: log})
+	must(err)
+
+	w.team = w.newTeam(t, "Example", demo, second, pass)
+	w.otherTeam = w.newTeam(t, "Stranger", stranger)
+	w.device = w.newDevice(t, "A")
+
+	w.gateway, err = gateway.New(gateway.Config{
+		Portal: w.portal, Registry: w.registry, Spool: w.spool, ServerCertificate: w.serverCertificate(),
+		DrainTimeout: drainTimeout, Logger: log,
+	})
+	must(err)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var serving sync.WaitGroup
+	for name, env := range map[string]apns.Environment{sandboxName: apns.Sandbox, productionName: apns.Production} {
+		l, err := w.network.Listen(name + ":443")
+		must(err)
+		serving.Go(func() {
+			if err := w.gateway.Serve(ctx, l, env); err != nil {
+				t.Errorf("Serve: got %v, want nil", err)
+			}
+		})
+	}
+	w.stop = func() {
+		cancel()
+		serving.Wait()
+	}
+	t.Cleanup(func() {
+		w.stop()
+		if err := w.spool.Close(); err != nil {
+			t.Errorf("closing the spool: %v", err)
+		}
+		if left := w.logs.take(); len(left) > 0 {
+			t.Errorf("logged: %q", left)
+		}
+	})
+	return w
+}
+
+// serverCertificate returns what gives out certificates that are valid now.
+func (w *world) serverCertificate() func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	var mu sync.Mutex
+	var cert *tls.Certificate
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if cert == nil || time.Now().After(cert.Leaf.NotAfter) {
+			c, err := w.portal.ServerCertificate([]string{sandboxName, productionName, "api.push.apple.com", "api.sandbox.push.apple.com", "api.development.push.apple.com"}, nil)
+			if err != nil {
+				return nil, err
+			}
+			cert = &c
+		}
+		return cert, nil
+	}
+}
+
+// newTeam enters a team with apps and a key.
+func (w *world) newTeam(t testing.TB, name string, apps ...apns.Topic) signer {
+	t.Helper()
+	team, err := w.portal.CreateTeam(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, app := range apps {
+		if _, err := w.portal.RegisterApp(t.Context(), team.ID, app, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key, p8, err := w.portal.CreateKey(t.Context(), team.ID, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := credential.ParseP8(p8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer{team: team.ID, key: key.ID, private: private}
+}
+
+func (w *world) newDevice(t testing.TB, id apns.DeviceID) apns.DeviceOrdinal {
+	t.Helper()
+	d, err := w.registry.EnterDevice(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// deviceToken returns the device token of a topic on the world's device.
+func (w *world) deviceToken(t testing.TB, topic apns.Topic, env apns.Environment) apns.DeviceToken {
+	t.Helper()
+	token, err := w.registry.DeviceToken(t.Context(), apns.Address{Device: w.device, Environment: env, Topic: topic.Hash()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// goneToken returns a device token of a device from which the app was removed.
+func (w *world) goneToken(t testing.TB, topic apns.Topic, env apns.Environment) apns.DeviceToken {
+	t.Helper()
+	a := apns.Address{Device: w.newDevice(t, "gone"), Environment: env, Topic: topic.Hash()}
+	token, err := w.registry.DeviceToken(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.registry.Remove(t.Context(), a, removed); err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// attach connects the device and has it want the topics.
+func (w *world) attach(t testing.TB, d apns.DeviceOrdinal, env apns.Environment, topics ...apns.Topic) *spool.Inbox {
+	t.Helper()
+	in, err := w.spool.Attach(t.Context(), d, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f spool.Filter
+	for _, topic := range topics {
+		f.Enabled = append(f.Enabled, topic.Hash())
+	}
+	if _, err := in.SetFilter(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+// receive takes all that may be delivered now, and acknowledges it.
+func receive(t testing.TB, in *spool.Inbox) (payloads []string) {
+	t.Helper()
+	for {
+		d, ok := in.Next()
+		if !ok {
+			return payloads
+		}
+		payloads = append(payloads, string(d.Notification.Payload))
+		if _, err := in.Ack(t.Context(), d.MessageID, spool.Delivered); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func newRequest(t testing.TB, key *ecdsa.PrivateKey) []byte {
+	t.Helper()
+	csr, err := credential.NewRequest(key, credential.RequestSubject{CommonName: "Push", Country: "US"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return csr
+}
+
+// pushCertificate has the portal issue a push certificate.
+func (w *world) pushCertificate(t testing.TB, app apns.Topic, kind credential.PushKind) *tls.Certificate {
+	t.Helper()
+	key := newKey(t)
+	issued, err := w.portal.IssueCertificate(t.Context(), app, kind, newRequest(t, key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return withKey(t, key, issued.DER, w.portal.ProviderIssuer().Raw)
+}
+
+func withKey(t testing.TB, key *ecdsa.PrivateKey, chain ...[]byte) *tls.Certificate {
+	t.Helper()
+	leaf, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}
+}
+
+// logs holds what was logged.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (l *logs) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+// take returns the lines since the last call.
+func (l *logs) take() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := strings.TrimSpace(l.buf.String())
+	l.buf.Reset()
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}
+
+// faultySpool is a store that fails, or waits, as told.
+type faultySpool struct {
+	spool.Store
+
+	mu   sync.Mutex
+	put  func(ctx context.Context) error // before each Put; guarded by mu
+	puts int                             // guarded by mu
+}
+
+// before has f called before each Put; nil for nothing.
+func (s *faultySpool) before(f func(ctx context.Context) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put = f
+}
+
+// Put implements spool.Store.
+func (s *faultySpool) Put(ctx context.Context, writes []spool.Write) error {
+	s.mu.Lock()
+	f := s.put
+	s.puts++
+	s.mu.Unlock()
+	if f != nil {
+		if err := f(ctx); err != nil {
+			return err
+		}
+	}
+	return s.Store.Put(ctx, writes)
+}
+
+// faultyRegistry is a store that fails, or waits, as told.
+type faultyRegistry struct {
+	registry.Store
+
+	mu  sync.Mutex
+	get func(ctx context.Context) error // before each Exception; guarded by mu
+}
+
+// before has f called before each Exception; nil for nothing.
+func (s *faultyRegistry) before(f func(ctx context.Context) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.get = f
+}
+
+// Exception implements registry.Store.
+func (s *faultyRegistry) Exception(ctx context.Context, a apns.Address) (registry.Exception, error) {
+	s.mu.Lock()
+	f := s.get
+	s.mu.Unlock()
+	if f != nil {
+		if err := f(ctx); err != nil {
+			return registry.Exception{}, err
+		}
+	}
+	return s.Store.Exception(ctx, a)
+}
