@@ -1,0 +1,192 @@
+package courier
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/internal/door"
+	"github.com/heraldpush/herald/portal"
+	"github.com/heraldpush/herald/registry"
+	"github.com/heraldpush/herald/spool"
+	"github.com/heraldpush/herald/wire"
+)
+
+// Config says what a courier works with.
+type Config struct {
+	// Portal tells who a device is, and activates devices. Required.
+	Portal *portal.Portal
+	// Registry makes the devices' tokens. Required.
+	Registry *registry.Registry
+	// Spool has what is to be delivered. Required.
+	Spool *spool.Spool
+	// ServerCertificate gives the certificate for a handshake. Required.
+	ServerCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// DefaultEnvironment is that of a device that asks for a server name which
+	// is neither of Apple's two. Zero means sandbox.
+	DefaultEnvironment apns.Environment
+	// MaxUnproven is how many connections there may be, devices and
+	// activations together, that have not proved who they are. Further ones are
+	// closed at once, before any cryptography. Zero means 16,384.
+	MaxUnproven int
+	// WriteTimeout bounds each write to a device. Zero means 30 seconds.
+	WriteTimeout time.Duration
+	// Logger gets a line for what goes wrong, and at debug level for each
+	// connection. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Server names by which a device says which environment it wants
+// (docs/protocol/courier.md#transport).
+const (
+	SandboxServerName    = "courier.sandbox.push.apple.com"
+	ProductionServerName = "courier.push.apple.com"
+)
+
+// ActivationPath is where the activation door answers.
+const ActivationPath = "/v1/activate"
+
+// Limits in time. A device that does not keep to them is let go.
+const (
+	connectTimeout = 30 * time.Second // TLS handshake and Connect
+	filterTimeout  = time.Minute      // from Connect to the first Filter
+)
+
+// storeTimeout bounds what a device waits for the stores.
+const storeTimeout = 30 * time.Second
+
+// Courier keeps the connections of devices.
+type Courier struct {
+	cfg        Config
+	tls        *tls.Config
+	activation http.Handler
+	nonces     nonces
+	unproven   atomic.Int64 // connections that have not proved who they are
+}
+
+// New returns a courier, or says what the configuration lacks.
+func New(cfg Config) (*Courier, error) {
+	if cfg.Portal == nil || cfg.Registry == nil || cfg.Spool == nil || cfg.ServerCertificate == nil {
+		return nil, errors.New("courier: Portal, Registry, Spool and ServerCertificate are required")
+	}
+	if cfg.DefaultEnvironment == 0 {
+		cfg.DefaultEnvironment = apns.Sandbox
+	}
+	if cfg.MaxUnproven == 0 {
+		cfg.MaxUnproven = 1 << 14
+	}
+	if cfg.WriteTimeout == 0 {
+		cfg.WriteTimeout = 30 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return &Courier{
+		cfg: cfg,
+		tls: &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			GetCertificate: cfg.ServerCertificate,
+			// All that is accepted must be listed: a handshake with none in
+			// common is refused. The first in common is taken.
+			NextProtos: []string{wire.ALPNHerald, wire.ALPNSecurityV3, wire.ALPNSecurityV2, alpnHTTP},
+			// Older devices prove themselves in TLS, newer ones in Connect.
+			ClientAuth: tls.VerifyClientCertIfGiven,
+			ClientCAs:  cfg.Portal.DeviceRoots(),
+		},
+		activation: newActivation(cfg),
+	}, nil
+}
+
+const alpnHTTP = "http/1.1"
+
+// Serve accepts connections until ctx ends or the listener fails. It closes
+// the listener, and returns when all connections have ended: nil if ctx ended.
+func (c *Courier) Serve(ctx context.Context, l net.Listener) error {
+	var web sync.WaitGroup
+	defer web.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	given := newHandoff(l.Addr())
+	c.serveActivation(ctx, &web, given)
+	if err := door.Serve(ctx, l, c.cfg.Logger, func(ctx context.Context, raw net.Conn) {
+		c.serveConn(ctx, raw, given)
+	}); err != nil {
+		return fmt.Errorf("courier: %w", err)
+	}
+	return nil
+}
+
+// serveConn serves one connection until it ends.
+func (c *Courier) serveConn(ctx context.Context, raw net.Conn, web *handoff) {
+	log := c.cfg.Logger.With(slog.String("remote", raw.RemoteAddr().String()))
+	leave, ok := c.enter()
+	if !ok {
+		_ = raw.Close()
+		log.DebugContext(ctx, "connection was refused, too many have not proved who they are")
+		return
+	}
+	defer leave()
+	conn := tls.Server(raw, c.tls)
+	defer func() { _ = conn.Close() }()
+	stay := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	defer stay()
+	by := time.Now().Add(connectTimeout)
+	_ = conn.SetDeadline(by)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		log.DebugContext(ctx, "device connection failed in TLS", slog.Any("error", err))
+		return
+	}
+	var first [1]byte
+	if _, err := io.ReadFull(conn, first[:]); err != nil {
+		log.DebugContext(ctx, "device connection ended before Connect", slog.Any("error", err))
+		return
+	}
+	state := conn.ConnectionState()
+	if p := state.NegotiatedProtocol; p == alpnHTTP || p == "" && isLetter(first[0]) {
+		_ = conn.SetDeadline(time.Time{}) // the web server has its own
+		stay()                            // as for the end
+		web.give(ctx, &peeked{Conn: conn, first: first[:], done: make(chan struct{})})
+		return
+	}
+	d := &dialogue{
+		link:     &link{conn: conn, first: first[0], timeout: c.cfg.WriteTimeout},
+		greeting: newGreeting(c, state, c.environment(state.ServerName)),
+		log:      log, greetBy: by, proven: leave,
+	}
+	err := d.serve(ctx)
+	log.DebugContext(ctx, "device connection ended", slog.Any("reason", err))
+}
+
+// enter counts a connection as one that has not proved who it is. It reports
+// false if there are too many; that is before any work is done for it.
+func (c *Courier) enter() (leave func(), ok bool) {
+	if c.unproven.Add(1) > int64(c.cfg.MaxUnproven) {
+		c.unproven.Add(-1)
+		return nil, false
+	}
+	return sync.OnceFunc(func() { c.unproven.Add(-1) }), true
+}
+
+func isLetter(b byte) bool { return 'A' <= b && b <= 'Z' }
+
+// environment returns the environment that a server name stands for.
+func (c *Courier) environment(serverName string) apns.Environment {
+	// Devices put a number before the name they connect to: 17-courier….
+	switch name := strings.ToLower(serverName); {
+	case strings.HasSuffix(name, SandboxServerName):
+		return apns.Sandbox
+	case strings.HasSuffix(name, ProductionServerName):
+		return apns.Production
+	}
+	return c.cfg.DefaultEnvironment
+}

@@ -1,0 +1,17 @@
+// Package courier is the device's door: it keeps the connections of devices by
+// Apple's courier protocol and brings them their notifications
+// (docs/protocol/courier.md), and beside it is the activation door, where a
+// device gets its certificate.
+//
+// The courier asks the portal who a device is and the registry what its tokens
+// are; what it delivers it takes from the spool. It never meets the gateway.
+//
+// The life of a connection: TLS; the device sends Connect and proves that it
+// has the key of its certificate ([greeting]); from then on it is a [session],
+// which answers the device's frames and writes what the spool hands out, until
+// the device goes or falls silent.
+//
+// One port serves both doors. A connection that negotiates HTTP, or begins
+// with a letter as HTTP does, is for activation; the first byte of a courier
+// connection is 7.
+package courier

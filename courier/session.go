@@ -1,0 +1,291 @@
+package courier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/spool"
+	"github.com/heraldpush/herald/wire"
+)
+
+// session is the connection of a device that has identified itself. Its
+// methods return the frames to be written; they do no I/O of their own.
+type session struct {
+	courier *Courier
+	env     apns.Environment
+	herald  bool // extension items were negotiated
+	id      apns.DeviceID
+	device  apns.DeviceOrdinal
+	base    apns.BaseToken
+	inbox   *spool.Inbox
+
+	filterBy  time.Time     // when the first Filter must have come; zero once it has
+	keepAlive time.Duration // the interval that the device announced; 0 = none
+	tokens    int           // device tokens asked for on this connection
+}
+
+// maxTokens bounds the device tokens that a device can ask for on one
+// connection: each topic takes a row in the registry.
+const maxTokens = 4096
+
+// accepted returns the answer to the Connect that began the session.
+func (s *session) accepted(now time.Time) wire.ConnectAck {
+	ack := connectAck(wire.StatusAccepted, now)
+	ack.BaseToken = s.base
+	return ack
+}
+
+// receive handles a frame of the device and appends what is to be answered to
+// out. After an error the connection is to be closed.
+func (s *session) receive(ctx context.Context, f wire.Frame, out []byte) ([]byte, error) {
+	switch f.Command {
+	case wire.CommandFilter:
+		return s.filter(ctx, f, out)
+	case wire.CommandAck:
+		return out, s.ack(ctx, f)
+	case wire.CommandAppToken:
+		return s.appToken(ctx, f, out)
+	case wire.CommandKeepAlive:
+		m, err := wire.ParseKeepAlive(f.Payload)
+		if err != nil {
+			return out, err
+		}
+		if m.Interval != 0 {
+			s.keepAlive = m.Interval
+		}
+		// An empty response also tells a device that asks for a delayed one
+		// that there is none (docs/protocol/courier.md#keepalive).
+		return wire.KeepAliveResponse{}.Append(out), nil
+	case wire.CommandSetActiveState:
+		m, err := wire.ParseSetActiveState(f.Payload)
+		if err != nil {
+			return out, err
+		}
+		s.active(m)
+		return out, nil
+	case wire.CommandFlush:
+		m, err := wire.ParseFlush(f.Payload)
+		if err != nil {
+			return out, err
+		}
+		return m.Response().Append(out), nil
+	case wire.CommandNotification:
+		return s.sendMessage(f, out)
+	default:
+		// Newer devices send what this version does not know, and older ones
+		// what it has no use for.
+		s.courier.cfg.Logger.DebugContext(ctx, "courier ignores a frame", slog.String("command", f.Command.String()), slog.String("device", string(s.id)))
+		return out, nil
+	}
+}
+
+func (s *session) filter(ctx context.Context, f wire.Frame, out []byte) ([]byte, error) {
+	m, err := wire.ParseFilter(f.Payload)
+	if err != nil {
+		return out, err
+	}
+	if m.BaseToken != s.base {
+		return out, nil // of a device that is not connected here
+	}
+	stored, err := s.inbox.SetFilter(ctx, spool.Filter{
+		Enabled: m.Enabled, Opportunistic: m.Opportunistic, NonWaking: m.NonWaking, Paused: m.Paused, Ignored: m.Ignored,
+	})
+	switch {
+	case errors.Is(err, spool.ErrDetached), errors.Is(err, spool.ErrFilterTooLong):
+		return out, fmt.Errorf("filter: %w", err)
+	case err != nil: // the filter holds nevertheless
+		s.fault(ctx, "filter", err)
+	}
+	first := !s.filterBy.IsZero()
+	s.filterBy = time.Time{}
+	if first && stored == 0 {
+		out = wire.NoStorage{BaseToken: s.base}.Append(out)
+	}
+	return out, nil
+}
+
+// ack takes the device's word for a notification
+// (docs/protocol/courier.md#ack).
+func (s *session) ack(ctx context.Context, f wire.Frame) error {
+	m, err := wire.ParseAck(f.Payload)
+	if err != nil || !m.HasMessageID {
+		return err
+	}
+	disposition := spool.Delivered
+	switch m.Status {
+	case wire.AckNotOurs, wire.AckUnreadable, wire.AckIgnored, wire.AckUnknownTopic:
+		disposition = spool.Dropped
+	case wire.AckUnavailable:
+		disposition = spool.Keep
+	case wire.AckOK:
+	}
+	d, err := s.inbox.Ack(ctx, m.MessageID, disposition)
+	switch {
+	case errors.Is(err, spool.ErrUnknownMessage):
+		return nil // acknowledged twice
+	case errors.Is(err, spool.ErrDetached):
+		return fmt.Errorf("ack: %w", err)
+	case err != nil: // it may come again, that is all
+		s.fault(ctx, "ack", err)
+	}
+	if s.gone(m.Status, d) {
+		s.remove(ctx, d)
+	}
+	return nil
+}
+
+// gone reports whether the device says that it does not have the app.
+// UnknownTopic does only if it cannot mean a repetition, and no newer filter
+// has the topic.
+func (s *session) gone(status wire.AckStatus, d spool.Delivery) bool {
+	if status != wire.AckUnknownTopic {
+		return status == wire.AckNotOurs
+	}
+	if d.Stored || s.inbox.Lists(d.Address.Topic) {
+		return false
+	}
+	select {
+	case <-s.inbox.Done(): // it lists nothing any more
+		return false
+	default:
+		return true
+	}
+}
+
+// remove unregisters the app that a notification was for, unless it has had
+// another device token since: that one is good.
+func (s *session) remove(ctx context.Context, d spool.Delivery) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	reg := s.courier.cfg.Registry
+	_, err := reg.Resolve(ctx, d.DeviceToken, d.Notification.Topic, s.env)
+	if _, ok := errors.AsType[*apns.Rejection](err); ok {
+		return
+	}
+	if err == nil {
+		err = reg.Remove(ctx, d.Address, time.Now())
+	}
+	if err != nil {
+		s.fault(ctx, "unregister", err)
+	}
+}
+
+// fault logs what went wrong on the service's side. The device goes on: to
+// close its connection would mend nothing.
+func (s *session) fault(ctx context.Context, doing string, err error) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // the courier stops
+	}
+	s.courier.cfg.Logger.ErrorContext(ctx, "courier met a fault", slog.String("while", doing), slog.Any("error", err), slog.String("device", string(s.id)))
+}
+
+func (s *session) appToken(ctx context.Context, f wire.Frame, out []byte) ([]byte, error) {
+	m, err := wire.ParseAppToken(f.Payload)
+	if err != nil {
+		return out, err
+	}
+	answer := wire.AppTokenResponse{TopicHash: m.TopicHash, AppID: m.AppID}
+	const webPush = 2
+	switch s.tokens++; {
+	case m.TopicHash == apns.TopicHash{}, m.Type == webPush:
+		answer.Status = wire.AppTokenInvalid
+	case m.BaseToken != s.base:
+		answer.Status = wire.AppTokenUnknownDevice
+	case s.tokens > maxTokens:
+		answer.Status = wire.AppTokenTooMany
+	default:
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		at := apns.Address{Device: s.device, Environment: s.env, Topic: m.TopicHash}
+		if answer.DeviceToken, err = s.courier.cfg.Registry.DeviceToken(ctx, at); err != nil {
+			answer.Status = wire.AppTokenTryLater
+			s.fault(ctx, "app token", err)
+		}
+	}
+	return answer.Append(out), nil
+}
+
+// defaultActive is how long a device is active that does not say.
+const defaultActive = 10 * time.Minute
+
+func (s *session) active(m wire.SetActiveState) {
+	switch m.State {
+	case wire.Active:
+		if m.For == 0 {
+			m.For = defaultActive
+		}
+		s.inbox.SetActive(time.Now().Add(m.For))
+	case wire.Inactive:
+		s.inbox.SetActive(time.Time{})
+	}
+}
+
+// sendMessage refuses a message from the device: there is nobody to give it
+// to. Devices match the answers by order, so each message gets one.
+func (s *session) sendMessage(f wire.Frame, out []byte) ([]byte, error) {
+	m, err := wire.ParseSendMessage(f.Payload)
+	if err != nil {
+		return out, err
+	}
+	return wire.SendMessageAck{
+		Status: wire.SendInvalid, Timestamp: uint64(time.Now().UnixNano()),
+		MessageID: m.MessageID, HasMessageID: m.HasMessageID, Destination: []byte(m.DeviceToken),
+	}.Append(out), nil
+}
+
+// notification returns the frame for a delivery.
+func (s *session) notification(d spool.Delivery) wire.Notification {
+	n := wire.Notification{
+		DeviceToken: d.DeviceToken,
+		TopicHash:   d.Address.Topic,
+		Payload:     d.Notification.Payload,
+		MessageID:   d.MessageID,
+		Expiry:      expiry(d.Notification.Expiration),
+		Timestamp:   uint64(d.Timestamp),
+		Priority:    d.Notification.Priority.OrDefault(),
+		BaseToken:   s.base,
+	}
+	if d.Stored {
+		n.Storage |= wire.Stored
+	}
+	if d.Last {
+		n.Storage |= wire.LastStored
+	}
+	if s.herald {
+		n.ID, n.PushType = d.Notification.ID, d.Notification.PushType
+		n.Topic, n.CollapseID = d.Notification.Topic, d.Notification.CollapseID
+	}
+	return n
+}
+
+// expiry returns an expiration as the courier protocol writes it.
+func expiry(e apns.Expiration) uint32 {
+	sec, set := e.Seconds()
+	if !set || sec >= math.MaxUint32 {
+		return wire.NoExpiry
+	}
+	return uint32(sec)
+}
+
+// idle returns how long the device may be silent
+// (docs/protocol/courier.md#keepalive).
+func (s *session) idle() time.Duration {
+	if s.keepAlive == 0 {
+		return 35 * time.Minute
+	}
+	return max(2*s.keepAlive+time.Minute, 6*time.Minute)
+}
+
+// deadline returns when the next frame must have come.
+func (s *session) deadline(now time.Time) time.Time {
+	limit := now.Add(s.idle())
+	if !s.filterBy.IsZero() && s.filterBy.Before(limit) {
+		return s.filterBy
+	}
+	return limit
+}
