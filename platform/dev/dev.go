@@ -1,0 +1,258 @@
+// Package dev runs the whole platform on one machine for those who develop
+// against it: a made-up team with an app, a key and a certificate, and one
+// virtual device that is connected and shows what arrives.
+//
+// All it keeps is in one folder: the rooms' state, the credentials as files
+// for any client to use, dev.json with every address and name (see Values),
+// and notifications.jsonl with what the device received.
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/console"
+	"github.com/heraldpush/herald/courier"
+	"github.com/heraldpush/herald/device"
+	"github.com/heraldpush/herald/platform"
+	"github.com/heraldpush/herald/store/memory"
+)
+
+// Topic is the App ID of the made-up team.
+const Topic apns.Topic = "com.example.demo"
+
+// Config says how to run.
+type Config struct {
+	// Dir is the folder for everything: missing, empty, or of an earlier run.
+	// Empty means a temporary one, removed at the end.
+	Dir string
+	// Addr is the address to listen at. Required.
+	Addr netip.Addr
+	// Ports says which ports to take.
+	Ports Ports
+	// Ready is called when everything answers, after dev.json was written.
+	// Required.
+	Ready func(Running)
+	// Show is called for each notification as the device shows it. Required.
+	Show func(device.Presentation)
+	// Logger gets what rooms and doors report. Required.
+	Logger *slog.Logger
+}
+
+// Running is what Ready is told.
+type Running struct {
+	// Dir is the folder, absolute.
+	Dir string
+	// Kept reports that Dir was of an earlier run.
+	Kept bool
+	// Temporary reports that Dir will be removed.
+	Temporary bool
+	Values
+}
+
+// Limits in time.
+const (
+	startTimeout = 20 * time.Second // for the device to connect and register
+	drainTimeout = 500 * time.Millisecond
+)
+
+// repeatKeys bounds the notifications that the spool recognises as repeats.
+const repeatKeys = 100_000
+
+// Run runs the platform until ctx ends, which is no error. It cleans up
+// before it returns: dev.json is gone when nothing answers any more.
+func Run(ctx context.Context, cfg Config) (err error) {
+	dir, err := openFolder(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.close()) }()
+
+	listeners, err := listen(ctx, cfg.Addr, cfg.Ports)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, listeners.close()) }()
+
+	p, err := openPlatform(ctx, cfg, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	dev, err := develop(ctx, p, dir)
+	if err != nil {
+		return err
+	}
+	r := &rig{cfg: cfg, dir: dir, platform: p, developer: dev, listeners: listeners, console: console.New()}
+	return r.run(ctx)
+}
+
+func openPlatform(ctx context.Context, cfg Config, dir *folder) (*platform.Platform, error) {
+	portals, err := memory.OpenPortal(dir.path("portal.json"))
+	if err != nil {
+		return nil, err
+	}
+	registries, err := memory.OpenRegistry(dir.path("registry.json"))
+	if err != nil {
+		return nil, err
+	}
+	return platform.Open(ctx, platform.Config{
+		PortalStore: portals, RegistryStore: registries, SpoolStore: memory.NewSpool(repeatKeys),
+		ServerIPs: []netip.Addr{cfg.Addr}, DrainTimeout: drainTimeout, Logger: cfg.Logger,
+	})
+}
+
+// rig is a run: the platform, its credentials, and what it listens on.
+type rig struct {
+	cfg       Config
+	dir       *folder
+	platform  *platform.Platform
+	developer developer
+	listeners *listeners
+	journal   *journal
+	console   *console.Console
+}
+
+// run serves until ctx ends, or one of the parts does.
+func (r *rig) run(ctx context.Context) (err error) {
+	if r.journal, err = openJournal(r.dir.path("notifications.jsonl")); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.journal.close()) }()
+
+	ctx, fail := context.WithCancelCause(ctx)
+	var parts sync.WaitGroup
+	defer func() {
+		fail(nil)
+		parts.Wait()
+		if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+			err = cause
+		}
+	}()
+	serve := func(part func() error) {
+		parts.Go(func() {
+			if err := part(); err != nil {
+				fail(err)
+			}
+		})
+	}
+	r.listeners.served = true
+	serve(func() error { return r.platform.Serve(ctx, r.listeners.platform) })
+
+	phone, token, err := r.startDevice(ctx, serve)
+	if err != nil {
+		return err
+	}
+	idle, err := r.dir.idleDevice(ctx, r.platform)
+	if err != nil {
+		return err
+	}
+	values := r.values(phone, token, idle)
+	r.console.Describe(values.facts(), values.Curl())
+	serve(func() error { return r.serveHTTP(ctx, r.console) })
+	if err := r.dir.writeValues(values); err != nil {
+		return err
+	}
+	r.cfg.Ready(Running{Dir: r.dir.dir, Kept: r.dir.kept, Temporary: r.dir.temporary, Values: values})
+	<-ctx.Done()
+	return r.dir.removeValues()
+}
+
+// startDevice starts the virtual device and waits until its app has a device
+// token.
+func (r *rig) startDevice(ctx context.Context, serve func(func() error)) (*device.Device, apns.DeviceToken, error) {
+	phone, err := device.New(device.Config{
+		Courier:       r.listeners.platform.Courier.Addr().String(),
+		Environment:   apns.Sandbox,
+		Activation:    r.activationURL(),
+		EnrolmentCode: r.dir.state.EnrolmentCode,
+		Roots:         r.developer.roots,
+		Dir:           r.dir.path(deviceDir),
+		Screen:        r.show,
+		Logger:        r.cfg.Logger.With(slog.String("part", "device")),
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	tokens := make(chan apns.DeviceToken, 1)
+	failures := make(chan error, 1)
+	err = phone.RegisterForRemoteNotifications(Topic, device.Alert|device.Sound|device.Badge, device.Delegate{
+		DidRegister: func(t apns.DeviceToken) {
+			select {
+			case tokens <- t:
+			default: // it asked again after a reconnection
+			}
+		},
+		DidFailToRegister: func(err error) {
+			select {
+			case failures <- err:
+			default:
+			}
+		},
+		DidReceive: r.receive,
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	serve(func() error { return phone.Run(ctx) })
+	waiting, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := phone.Connected(waiting); err != nil {
+		return nil, "", err
+	}
+	select {
+	case t := <-tokens:
+		return phone, t, nil
+	case err := <-failures:
+		return nil, "", err
+	case <-waiting.Done():
+		return nil, "", fmt.Errorf("virtual device: no device token: %w", context.Cause(waiting))
+	}
+}
+
+func (r *rig) activationURL() string {
+	return "https://" + r.listeners.platform.Courier.Addr().String() + courier.ActivationPath
+}
+
+// receive writes down what the app received.
+func (r *rig) receive(n device.Notification) {
+	if err := r.journal.add(n); err != nil {
+		r.cfg.Logger.Error("notification was not written down", slog.Any("error", err))
+	}
+}
+
+// show passes on what the device shows.
+func (r *rig) show(p device.Presentation) {
+	r.console.Show(p)
+	r.cfg.Show(p)
+}
+
+// serveHTTP serves the console until ctx ends.
+func (r *rig) serveHTTP(ctx context.Context, h http.Handler) error {
+	server := &http.Server{
+		Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(r.cfg.Logger.Handler(), slog.LevelDebug),
+	}
+	var closing sync.WaitGroup
+	closing.Go(func() {
+		<-ctx.Done()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		if server.Shutdown(last) != nil {
+			_ = server.Close()
+		}
+	})
+	err := server.Serve(r.listeners.http)
+	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
+		closing.Wait()
+		return nil
+	}
+	return fmt.Errorf("console: %w", err)
+}

@@ -1,0 +1,188 @@
+package platform
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/courier"
+	"github.com/heraldpush/herald/gateway"
+	"github.com/heraldpush/herald/portal"
+	"github.com/heraldpush/herald/registry"
+	"github.com/heraldpush/herald/spool"
+)
+
+// Config says what a Platform is made of.
+type Config struct {
+	// Stores of the rooms. Required. The platform closes SpoolStore.
+	PortalStore   portal.Store
+	RegistryStore registry.Store
+	SpoolStore    spool.Store
+
+	// ServerNames are host names of this platform, besides Apple's and
+	// localhost. The first is its own name; clients use it where an address is
+	// all they have. Empty means "herald.localhost".
+	ServerNames []string
+	// ServerIPs are addresses of this platform, besides the loopback ones.
+	ServerIPs []netip.Addr
+
+	// DrainTimeout is how long providers' connections may take to end when the
+	// platform stops. Zero means the gateway's default.
+	DrainTimeout time.Duration
+	// Logger gets what the rooms and doors report. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// appleNames are the host names under which unchanged clients look for the
+// service (docs/protocol/provider.md#environments,
+// docs/protocol/courier.md#transport).
+var appleNames = []string{
+	"api.push.apple.com", "api.sandbox.push.apple.com", "api.development.push.apple.com",
+	"courier.push.apple.com", "courier.sandbox.push.apple.com", "*.push.apple.com", "*.sandbox.push.apple.com",
+	"localhost",
+}
+
+// Platform is the push service and the portal beside it, in one process.
+type Platform struct {
+	Portal   *portal.Portal
+	Registry *registry.Registry
+	Spool    *spool.Spool
+
+	cfg     Config
+	gateway *gateway.Gateway
+	courier *courier.Courier
+
+	mu          sync.Mutex
+	certificate *tls.Certificate // the servers'; guarded by mu
+}
+
+// Open opens the rooms over their stores and makes the doors. After an error
+// nothing is left open, but the stores.
+func Open(ctx context.Context, cfg Config) (_ *Platform, err error) {
+	if len(cfg.ServerNames) == 0 {
+		cfg.ServerNames = []string{"herald.localhost"}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	p := &Platform{cfg: cfg}
+	if p.Portal, err = portal.Open(ctx, portal.Config{Store: cfg.PortalStore, ServerNames: cfg.ServerNames, ServerIPs: cfg.ServerIPs}); err != nil {
+		return nil, err
+	}
+	if p.Registry, err = registry.Open(ctx, registry.Config{Store: cfg.RegistryStore}); err != nil {
+		return nil, err
+	}
+	if p.Spool, err = spool.New(spool.Config{Store: cfg.SpoolStore, Logger: cfg.Logger}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Spool.Close())
+		}
+	}()
+	p.gateway, err = gateway.New(gateway.Config{
+		Portal: p.Portal, Registry: p.Registry, Spool: p.Spool, ServerCertificate: p.serverCertificate,
+		DrainTimeout: cfg.DrainTimeout, Logger: cfg.Logger.With(slog.String("door", "gateway")),
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.courier, err = courier.New(courier.Config{
+		Portal: p.Portal, Registry: p.Registry, Spool: p.Spool, ServerCertificate: p.serverCertificate,
+		Logger: cfg.Logger.With(slog.String("door", "courier")),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// ServerName returns the platform's own name, which its server certificate is
+// valid for.
+func (p *Platform) ServerName() string { return p.cfg.ServerNames[0] }
+
+// renewBefore is how long before its end the server certificate is renewed.
+const renewBefore = 20 * 24 * time.Hour
+
+// serverCertificate returns the certificate of all doors, renewed in time.
+func (p *Platform) serverCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.certificate; c != nil && time.Until(c.Leaf.NotAfter) > renewBefore {
+		return c, nil
+	}
+	names := append(append([]string(nil), p.cfg.ServerNames...), appleNames...)
+	ips := append([]netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}, p.cfg.ServerIPs...)
+	c, err := p.Portal.ServerCertificate(names, ips)
+	if err != nil {
+		return nil, err
+	}
+	p.certificate = &c
+	return p.certificate, nil
+}
+
+// Listeners are what a platform serves on. Serve closes them.
+type Listeners struct {
+	// Gateway has the listener of each environment's gateway.
+	Gateway map[apns.Environment]net.Listener
+	// Courier is for devices and their activation.
+	Courier net.Listener
+}
+
+// Close closes all listeners; for those that Serve will not.
+func (l Listeners) Close() error {
+	var errs []error
+	for _, one := range l.all() {
+		errs = append(errs, one.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (l Listeners) all() (all []net.Listener) {
+	for _, env := range apns.Environments {
+		if one := l.Gateway[env]; one != nil {
+			all = append(all, one)
+		}
+	}
+	if l.Courier != nil {
+		all = append(all, l.Courier)
+	}
+	return all
+}
+
+// Serve serves providers and devices until ctx ends or a door fails. It
+// returns when both doors have ended all their connections: nil if ctx ended.
+func (p *Platform) Serve(ctx context.Context, l Listeners) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var doors sync.WaitGroup
+	serve := func(serve func() error) {
+		doors.Go(func() {
+			if err := serve(); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	for env, one := range l.Gateway {
+		serve(func() error { return p.gateway.Serve(ctx, one, env) })
+	}
+	if l.Courier != nil {
+		serve(func() error { return p.courier.Serve(ctx, l.Courier) })
+	}
+	<-ctx.Done()
+	doors.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("platform: %w", err)
+	}
+	return nil
+}
+
+// Close closes the spool and its store. Call it after Serve has returned.
+func (p *Platform) Close() error { return p.Spool.Close() }
