@@ -1,0 +1,117 @@
+// Command herald is Apple's push mechanism, whole, in one program: provider,
+// gateway, courier, device agent, and the portal with its certificates.
+//
+// Each verb is a file of this package; `herald --help` lists them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit statuses.
+const (
+	exitOK    = 0
+	exitWrong = 1 // the thing is wrong, or went wrong
+	exitUsage = 2 // the command line is
+)
+
+// verbs is the command line: each field is a verb or a flag for all.
+type verbs struct {
+	Demo    demoCmd    `cmd:"" help:"Show the five steps of push, run for real in a few seconds."`
+	Dev     devCmd     `cmd:"" help:"Run the whole platform on this machine, with a virtual device, until Ctrl-C."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+
+	Verbose bool `short:"v" help:"Log what happens inside to standard error."`
+}
+
+// streams is where a verb reads and writes.
+type streams struct {
+	out, err io.Writer
+}
+
+// hintError is an error with a remedy for the one who sees it.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+
+func withHint(err error, format string, args ...any) error {
+	return &hintError{err, fmt.Sprintf(format, args...)}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], streams{out: os.Stdout, err: os.Stderr})
+	stop()
+	os.Exit(status)
+}
+
+// run carries out a command line and returns the exit status.
+func run(ctx context.Context, args []string, s streams) int {
+	var v verbs
+	status := -1
+	parser, err := kong.New(&v,
+		kong.Name("herald"),
+		kong.Description("Push notifications end to end, by Apple's protocols: provider, gateway, courier, device and portal."),
+		kong.Writers(s.out, s.err),
+		kong.Exit(func(code int) { status = code }),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		return report(s, err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if status >= 0 { // --help has been answered
+		return status
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(s.err, "herald: %v\nHint: herald %s--help shows what there is.\n", err, verbOf(err))
+		return exitUsage
+	}
+	level := slog.LevelWarn
+	if v.Verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level}))
+	command.BindTo(ctx, (*context.Context)(nil))
+	if err := command.Run(s, log); err != nil {
+		return report(s, err)
+	}
+	return exitOK
+}
+
+// verbOf returns the verb in which parsing failed and a space, or nothing.
+func verbOf(err error) string {
+	parse, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || parse.Context == nil || parse.Context.Command() == "" {
+		return ""
+	}
+	verb, _, _ := strings.Cut(parse.Context.Command(), " ")
+	return verb + " "
+}
+
+// report tells an error to a person: what happened, then the remedy.
+func report(s streams, err error) int {
+	_, _ = fmt.Fprintf(s.err, "herald: %v\n", err)
+	if h, ok := errors.AsType[*hintError](err); ok {
+		_, _ = fmt.Fprintf(s.err, "Hint: %s\n", h.hint)
+	}
+	return exitWrong
+}
