@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What becomes of a test that lacks a program: it skips, or it fails where the
+// variable says so.
+const (
+	policyVariable = "HERALD_E2E"
+	policyRequire  = "require"
+)
+
+// toolWithin bounds one run of a program that ends by itself.
+const toolWithin = time.Minute
+
+// lack ends a test that cannot run here, and says why.
+func lack(t *testing.T, why string) {
+	t.Helper()
+	switch v := os.Getenv(policyVariable); v {
+	case "":
+		t.Skip(why)
+	case policyRequire:
+		t.Fatalf("%s (required by %s=%s)", why, policyVariable, v)
+	default:
+		t.Fatalf("%s, and %s=%q: want %s or nothing", why, policyVariable, v, policyRequire)
+	}
+}
+
+// needTool ends the test where a program is missing. The purpose says what it
+// is for, the pkg which Debian package has it.
+func needTool(t *testing.T, name, purpose, pkg string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		lack(t, name+" is missing: it "+purpose+"; Debian has it in the package "+pkg)
+	}
+}
+
+// needCurl ends the test where there is no curl that speaks HTTP/2.
+func needCurl(t *testing.T) {
+	t.Helper()
+	needTool(t, "curl", "sends notifications over HTTP/2", "curl")
+	if version := tool(t, "curl", "--version"); !strings.Contains(version.stdout, "HTTP2") {
+		lack(t, "this curl was built without HTTP/2; Debian's package curl has it")
+	}
+}
+
+// needShell ends the test where the shell script that makes a provider token
+// lacks a program.
+func needShell(t *testing.T) {
+	t.Helper()
+	needTool(t, "openssl", "signs provider tokens", "openssl")
+	needTool(t, "jq", "reads dev.json in shell scripts", "jq")
+}
+
+// outcome is how a program ended.
+type outcome struct {
+	status         int
+	stdout, stderr string
+}
+
+// program is a run of a program that ends by itself.
+type program struct {
+	args  []string // the first names the program
+	dir   string   // working folder; empty for one of its own
+	env   []string // on top of environment()
+	stdin string
+}
+
+// tool runs a program and fails the test unless it exits with status 0.
+func tool(t *testing.T, args ...string) outcome {
+	t.Helper()
+	return program{args: args}.mustRun(t)
+}
+
+// mustRun is run for a program that is to exit with status 0.
+func (p program) mustRun(t *testing.T) outcome {
+	t.Helper()
+	o := p.run(t)
+	if o.status != 0 {
+		t.Fatalf("%s: exit status %d\n%s%s", p.args[0], o.status, o.stdout, o.stderr)
+	}
+	return o
+}
+
+// run runs p to its end, bounded by toolWithin, and reports how it ended.
+func (p program) run(t *testing.T) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), toolWithin)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.args[0], p.args[1:]...)
+	if cmd.Dir = p.dir; p.dir == "" {
+		cmd.Dir = t.TempDir()
+	}
+	cmd.Env = append(environment(), p.env...)
+	cmd.Stdin = strings.NewReader(p.stdin)
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && (ctx.Err() != nil || !errors.As(err, &exit)) {
+		t.Fatalf("%s: %v (%v)\n%s%s", p.args[0], err, ctx.Err(), stdout.String(), stderr.String())
+	}
+	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// environment is this process's, without what would change whom a program
+// trusts or how it reaches loopback.
+func environment() []string {
+	dropped := []string{
+		"SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
+		"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+	}
+	var kept []string
+next:
+	for _, pair := range os.Environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		for _, d := range dropped {
+			if strings.EqualFold(name, d) {
+				continue next
+			}
+		}
+		kept = append(kept, pair)
+	}
+	return kept
+}
