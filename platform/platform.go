@@ -79,7 +79,8 @@ func Open(ctx context.Context, cfg Config) (_ *Platform, err error) {
 	if p.Registry, err = registry.Open(ctx, registry.Config{Store: cfg.RegistryStore}); err != nil {
 		return nil, err
 	}
-	if p.Spool, err = spool.New(spool.Config{Store: cfg.SpoolStore, Logger: cfg.Logger}); err != nil {
+	p.Spool, err = spool.New(spool.Config{Store: cfg.SpoolStore, Logger: cfg.Logger}) //nolint:contextcheck // its work ends with Close
+	if err != nil {
 		return nil, err
 	}
 	defer func() {

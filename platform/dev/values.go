@@ -90,10 +90,10 @@ func (v Values) Curl() string {
 
 // quote quotes a path for a shell, where it has to be.
 func quote(path string) string {
-	plain := strings.IndexFunc(path, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:,@", r))
-	}) < 0
-	if plain {
+	isPlain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:,@", r)
+	}
+	if strings.TrimFunc(path, isPlain) == "" {
 		return path
 	}
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
