@@ -65,6 +65,6 @@ func (p *Platform) RequestCertificate(ctx context.Context, app apns.Topic, key c
 
 // RequestKey has the portal create a signing key for a team.
 func (p *Platform) RequestKey(ctx context.Context, team apns.TeamID) (apns.KeyID, []byte, error) {
-	k, p8, err := p.Portal.CreateKey(ctx, team, "Push key")
+	k, p8, err := p.Portal.CreateKey(ctx, portal.KeySpec{Team: team, Name: "Push key"})
 	return k.ID, p8, err
 }

@@ -29,6 +29,7 @@ type Sender struct {
 	IssuedAt time.Time
 
 	certificate *credential.PushCertificate // nil for a key
+	key         *Key                        // nil for a certificate
 	portal      *Portal
 }
 
@@ -46,6 +47,15 @@ func (p *Portal) AdmitCertificate(cert *x509.Certificate, env apns.Environment) 
 	if now := time.Now(); now.After(cert.NotAfter) || now.Before(cert.NotBefore) {
 		return nil, apns.Reject(apns.BadCertificate, "valid from "+cert.NotBefore.String()+" to "+cert.NotAfter.String())
 	}
+	p.mu.RLock()
+	known := p.certificates[serial(cert)]
+	p.mu.RUnlock()
+	switch {
+	case known == nil:
+		return nil, apns.Reject(apns.BadCertificate, "this portal has no record of it")
+	case !known.Revoked.IsZero():
+		return nil, apns.Reject(apns.BadCertificate, "revoked at "+known.Revoked.Format(time.RFC3339))
+	}
 	push, err := credential.ParsePushCertificate(cert)
 	if err != nil {
 		return nil, apns.Reject(apns.BadCertificate, err.Error())
@@ -56,10 +66,11 @@ func (p *Portal) AdmitCertificate(cert *x509.Certificate, env apns.Environment) 
 	return &Sender{Team: push.TeamID, certificate: &push, portal: p}, nil
 }
 
-// AdmitProviderToken returns what the holder of a provider token may do. The
-// error is an *apns.Rejection: InvalidProviderToken, whose detail tells the
-// log what the wire does not, or ExpiredProviderToken.
-func (p *Portal) AdmitProviderToken(token string) (*Sender, error) {
+// AdmitProviderToken returns what the holder of a provider token may do in an
+// environment. The error is an *apns.Rejection: InvalidProviderToken, whose
+// detail tells the log what the wire does not, Forbidden for a revoked key,
+// BadEnvironmentKeyInToken or ExpiredProviderToken.
+func (p *Portal) AdmitProviderToken(token string, env apns.Environment) (*Sender, error) {
 	v, ok := p.wasVerified(token)
 	if !ok {
 		var err error
@@ -67,13 +78,19 @@ func (p *Portal) AdmitProviderToken(token string) (*Sender, error) {
 			return nil, err
 		}
 	}
+	if !v.key.Revoked.IsZero() {
+		return nil, apns.Reject(apns.Forbidden, fmt.Sprintf("key %s was revoked at %s", v.key.ID, v.key.Revoked.Format(time.RFC3339)))
+	}
+	if !v.key.Allows(env) {
+		return nil, apns.Reject(apns.BadEnvironmentKeyInToken, fmt.Sprintf("key %s is for %v", v.key.ID, v.key.Environment))
+	}
 	switch age := time.Since(v.issuedAt); {
 	case age > maxTokenAge:
 		return nil, apns.Reject(apns.ExpiredProviderToken, "made "+age.Round(time.Second).String()+" ago")
 	case age < -maxTokenSkew:
 		return nil, apns.Reject(apns.InvalidProviderToken, "made "+(-age).Round(time.Second).String()+" in the future")
 	}
-	return &Sender{Team: v.key.Team, Key: v.key.ID, IssuedAt: v.issuedAt, portal: p}, nil
+	return &Sender{Team: v.key.Team, Key: v.key.ID, IssuedAt: v.issuedAt, key: v.key, portal: p}, nil
 }
 
 func (p *Portal) wasVerified(token string) (verified, bool) {
@@ -114,6 +131,24 @@ func (p *Portal) verify(token string) (verified, error) {
 	return v, nil
 }
 
+// MayShare checks that s may send on a connection that began with first
+// (docs/protocol/provider.md#provider-tokens). The error is an
+// *apns.Rejection: InvalidProviderToken for another team,
+// UnrelatedKeyIdInToken for a key that is not related.
+func (s *Sender) MayShare(first *Sender) error {
+	switch {
+	case s.Team != first.Team:
+		return apns.Reject(apns.InvalidProviderToken, fmt.Sprintf("the connection began with team %s, this is %s", first.Team, s.Team))
+	case s.Key == first.Key, s.key == nil, first.key == nil:
+		return nil
+	case s.key.Scope == ScopeTeam && first.key.Scope == ScopeTeam:
+		return nil
+	case first.key.Scope == ScopeTopic && (first.key.Related == s.Key || s.key.Related == first.Key):
+		return nil
+	}
+	return apns.Reject(apns.UnrelatedKeyIDInToken, fmt.Sprintf("the connection began with key %s, this is %s", first.Key, s.Key))
+}
+
 // Topic returns the topic that a notification of this sender goes to, if it
 // asks for asked, which may be empty. The error is an *apns.Rejection:
 // MissingTopic, BadTopic or TopicDisallowed.
@@ -135,6 +170,9 @@ func (s *Sender) Topic(asked apns.Topic) (apns.Topic, error) {
 	s.portal.mu.RUnlock()
 	if app == nil || app.Team != s.Team {
 		return "", apns.Reject(apns.TopicDisallowed, fmt.Sprintf("%s is not an App ID of team %s", asked.BundleID(), s.Team))
+	}
+	if !s.key.reaches(app.BundleID) {
+		return "", apns.Reject(apns.TopicDisallowed, fmt.Sprintf("key %s is not for %s", s.Key, app.BundleID))
 	}
 	return asked, nil
 }

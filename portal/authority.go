@@ -41,11 +41,14 @@ type authorityRecord struct {
 	ServerIPs   []netip.Prefix
 }
 
-// issuerRecord is a certificate and its key, PKCS #8, both DER.
+// issuerRecord is a certificate, DER, and its key, PKCS #8, DER, sealed.
 type issuerRecord struct {
 	Certificate []byte
 	Key         []byte
 }
+
+// sealContext names a key of the authority to the sealer.
+func sealContext(cert *x509.Certificate) string { return "authority key " + cert.Subject.CommonName }
 
 const theAuthority = "herald"
 
@@ -68,7 +71,7 @@ func (p *Portal) openAuthority(ctx context.Context, cfg Config) error {
 		err := get(tx, kindAuthority, theAuthority, &rec)
 		switch {
 		case errors.Is(err, ErrNotFound):
-			err = rec.make(cfg.Name)
+			err = rec.make(cfg.Name, cfg.Sealer)
 		case err != nil:
 			return err
 		case rec.permits(names, ips):
@@ -79,7 +82,10 @@ func (p *Portal) openAuthority(ctx context.Context, cfg Config) error {
 		}
 		// The servers' intermediate depends on the names, so it is made anew
 		// when these change. Clients trust the root and do not notice.
-		if err := rec.makeServers(cfg.Name, names, ips); err != nil {
+		if err := rec.makeServers(cfg.Name, cfg.Sealer, names, ips); err != nil {
+			return err
+		}
+		if err := note(ctx, tx, "authority.create", cfg.Name, "servers: %v", names); err != nil {
 			return err
 		}
 		return put(tx, kindAuthority, theAuthority, rec)
@@ -87,7 +93,7 @@ func (p *Portal) openAuthority(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	return p.authority.load(rec)
+	return p.authority.load(rec, cfg.Sealer)
 }
 
 func (r *authorityRecord) permits(names []string, ips []netip.Prefix) bool {
@@ -105,7 +111,7 @@ func (r *authorityRecord) permits(names []string, ips []netip.Prefix) bool {
 }
 
 // make fills r with a root and the intermediates but that of servers.
-func (r *authorityRecord) make(name string) error {
+func (r *authorityRecord) make(name string, sealer Sealer) error {
 	key, err := newIssuerKey()
 	if err != nil {
 		return err
@@ -114,30 +120,30 @@ func (r *authorityRecord) make(name string) error {
 	if err != nil {
 		return err
 	}
-	if r.Root, err = recordIssuer(cert, key); err != nil {
+	if r.Root, err = recordIssuer(cert, key, sealer); err != nil {
 		return err
 	}
 	root := credential.Authority{Certificate: cert, Key: key}
-	if r.Providers, err = newIntermediate(root, credential.IntermediateProfile{Name: name + " Provider Authority", Purpose: credential.ForProviders}); err != nil {
+	if r.Providers, err = newIntermediate(root, sealer, credential.IntermediateProfile{Name: name + " Provider Authority", Purpose: credential.ForProviders}); err != nil {
 		return err
 	}
-	r.Devices, err = newIntermediate(root, credential.IntermediateProfile{Name: name + " Device Authority", Purpose: credential.ForDevices})
+	r.Devices, err = newIntermediate(root, sealer, credential.IntermediateProfile{Name: name + " Device Authority", Purpose: credential.ForDevices})
 	return err
 }
 
-func (r *authorityRecord) makeServers(name string, names []string, ips []netip.Prefix) error {
-	root, err := r.Root.load()
+func (r *authorityRecord) makeServers(name string, sealer Sealer, names []string, ips []netip.Prefix) error {
+	root, err := r.Root.load(sealer)
 	if err != nil {
 		return err
 	}
 	r.ServerNames, r.ServerIPs = names, ips
-	r.Servers, err = newIntermediate(root, credential.IntermediateProfile{
+	r.Servers, err = newIntermediate(root, sealer, credential.IntermediateProfile{
 		Name: name + " Server Authority", Purpose: credential.ForServers, PermittedDNS: names, PermittedIPs: ips,
 	})
 	return err
 }
 
-func newIntermediate(root credential.Authority, profile credential.IntermediateProfile) (issuerRecord, error) {
+func newIntermediate(root credential.Authority, sealer Sealer, profile credential.IntermediateProfile) (issuerRecord, error) {
 	key, err := newIssuerKey()
 	if err != nil {
 		return issuerRecord{}, err
@@ -146,27 +152,46 @@ func newIntermediate(root credential.Authority, profile credential.IntermediateP
 	if err != nil {
 		return issuerRecord{}, err
 	}
-	return recordIssuer(cert, key)
+	return recordIssuer(cert, key, sealer)
 }
 
 func newIssuerKey() (*ecdsa.PrivateKey, error) {
 	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 }
 
-func recordIssuer(cert *x509.Certificate, key crypto.Signer) (issuerRecord, error) {
+func recordIssuer(cert *x509.Certificate, key crypto.Signer, sealer Sealer) (issuerRecord, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return issuerRecord{}, err
 	}
-	return issuerRecord{Certificate: cert.Raw, Key: der}, nil
+	sealed, err := sealer.Seal(sealContext(cert), der)
+	return issuerRecord{Certificate: cert.Raw, Key: sealed}, err
 }
 
-func (r issuerRecord) load() (credential.Authority, error) {
+// reseal puts the key under another seal.
+func (r *issuerRecord) reseal(from, to Sealer) error {
+	cert, err := x509.ParseCertificate(r.Certificate)
+	if err != nil {
+		return fmt.Errorf("authority certificate: %w", err)
+	}
+	key, err := from.Open(sealContext(cert), r.Key)
+	if err != nil {
+		return fmt.Errorf("authority key: %w", err)
+	}
+	r.Key, err = to.Seal(sealContext(cert), key)
+	return err
+}
+
+func (r issuerRecord) load(sealer Sealer) (credential.Authority, error) {
 	cert, err := x509.ParseCertificate(r.Certificate)
 	if err != nil {
 		return credential.Authority{}, fmt.Errorf("authority certificate: %w", err)
 	}
-	key, err := x509.ParsePKCS8PrivateKey(r.Key)
+	der, err := sealer.Open(sealContext(cert), r.Key)
+	if err != nil {
+		return credential.Authority{}, fmt.Errorf("authority key: %w", err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
 		return credential.Authority{}, errors.New("authority key: not a PKCS #8 key")
 	}
@@ -177,8 +202,8 @@ func (r issuerRecord) load() (credential.Authority, error) {
 	return credential.Authority{Certificate: cert, Key: signer}, nil
 }
 
-func (a *authority) load(r authorityRecord) error {
-	root, err := r.Root.load()
+func (a *authority) load(r authorityRecord, sealer Sealer) error {
+	root, err := r.Root.load(sealer)
 	if err != nil {
 		return err
 	}
@@ -187,7 +212,7 @@ func (a *authority) load(r authorityRecord) error {
 		into *credential.Authority
 		from issuerRecord
 	}{{&a.providers, r.Providers}, {&a.devices, r.Devices}, {&a.servers, r.Servers}} {
-		if *i.into, err = i.from.load(); err != nil {
+		if *i.into, err = i.from.load(sealer); err != nil {
 			return err
 		}
 	}

@@ -18,36 +18,114 @@ import (
 // It does not say which, as one who guesses should not learn it.
 var ErrEnrolmentCode = errors.New("enrolment code refused")
 
-// enrolment is an enrolment code, stored by its hash.
-type enrolment struct {
+// Enrolment is what is known of an enrolment code. The code itself is not: it
+// is stored by its hash.
+type Enrolment struct {
+	// ID names it to people: the first digits of the hash.
+	ID string `json:"id"`
 	// Uses is how many devices it may still activate; negative means any number.
-	Uses    int
-	Expires time.Time // zero means never
+	Uses    int       `json:"uses"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"` // zero means never
+}
+
+// good reports whether e may activate a device now.
+func (e Enrolment) good(now time.Time) bool {
+	return e.Uses != 0 && (e.Expires.IsZero() || !now.After(e.Expires))
 }
 
 // DeviceCertificate is a certificate that was issued to a device.
 type DeviceCertificate struct {
-	Device   apns.DeviceID
-	Serial   string
-	NotAfter time.Time
-	DER      []byte
+	Device   apns.DeviceID `json:"device"`
+	Serial   string        `json:"serial"`
+	Issued   time.Time     `json:"issued"`
+	NotAfter time.Time     `json:"not_after"`
+	// Revoked is when it was revoked, zero for one that was not.
+	Revoked time.Time `json:"revoked,omitzero"`
+	DER     []byte    `json:"der"`
 	// ChainPEM is the certificate and its issuer's as text. It is not stored.
 	ChainPEM []byte `json:"-"`
 }
+
+// enrolmentIDLength is how many hex digits name an enrolment code.
+const enrolmentIDLength = 12
 
 // CreateEnrolmentCode returns a new code that activates the given number of
 // devices, any number if uses is negative, until it expires; never if validFor
 // is zero. The code is returned this once and not kept.
 func (p *Portal) CreateEnrolmentCode(ctx context.Context, uses int, validFor time.Duration) (string, error) {
-	code := rand.Text()
-	e := enrolment{Uses: uses}
-	if validFor != 0 {
-		e.Expires = time.Now().Add(validFor).UTC()
+	if uses == 0 || validFor < 0 {
+		return "", refuse(CodeEnrolment, "", "an enrolment code for %d devices, for %v, is of no use", uses, validFor)
 	}
-	if err := p.store.Update(ctx, func(tx Tx) error { return put(tx, kindEnrolment, hashCode(code), e) }); err != nil {
+	code := rand.Text()
+	hash := hashCode(code)
+	e := Enrolment{ID: hash[:enrolmentIDLength], Uses: uses, Created: time.Now().UTC()}
+	if validFor != 0 {
+		e.Expires = e.Created.Add(validFor)
+	}
+	err := p.store.Update(ctx, func(tx Tx) error {
+		if err := note(ctx, tx, "enrolment.create", e.ID, "%d uses", uses); err != nil {
+			return err
+		}
+		return put(tx, kindEnrolment, hash, e)
+	})
+	if err != nil {
 		return "", fmt.Errorf("creating enrolment code: %w", err)
 	}
 	return code, nil
+}
+
+// Enrolments returns all enrolment codes that may still be used.
+func (p *Portal) Enrolments(ctx context.Context) (codes []Enrolment, err error) {
+	err = p.store.View(ctx, func(tx Tx) error {
+		return each(tx, kindEnrolment, func(e *Enrolment) error {
+			if e.good(time.Now()) {
+				codes = append(codes, *e)
+			}
+			return nil
+		})
+	})
+	return codes, err
+}
+
+// RevokeEnrolmentCode takes back an enrolment code, by its ID.
+func (p *Portal) RevokeEnrolmentCode(ctx context.Context, id string) error {
+	err := p.store.Update(ctx, func(tx Tx) error {
+		hash := ""
+		var found Enrolment
+		err := tx.Each(kindEnrolment, func(key string, _ []byte) error {
+			if len(key) >= enrolmentIDLength && key[:enrolmentIDLength] == id {
+				hash = key
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if hash == "" {
+			return refuse(CodeEnrolment, "`herald portal device codes` names them.", "there is no enrolment code %q", id)
+		}
+		if err := get(tx, kindEnrolment, hash, &found); err != nil {
+			return err
+		}
+		found.Uses = 0
+		if err := note(ctx, tx, "enrolment.revoke", id, ""); err != nil {
+			return err
+		}
+		return put(tx, kindEnrolment, hash, found)
+	})
+	if err != nil {
+		return fmt.Errorf("revoking enrolment code: %w", err)
+	}
+	return nil
+}
+
+// Devices returns all devices ever activated, by ID.
+func (p *Portal) Devices(ctx context.Context) (devices []DeviceCertificate, err error) {
+	err = p.store.View(ctx, func(tx Tx) error {
+		return each(tx, kindDevice, func(d *DeviceCertificate) error { devices = append(devices, *d); return nil })
+	})
+	return devices, err
 }
 
 func hashCode(code string) string {
@@ -64,25 +142,25 @@ func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (D
 	by := p.authority.devices
 	var issued DeviceCertificate
 	err := p.store.Update(ctx, func(tx Tx) error {
-		var e enrolment
+		var e Enrolment
 		switch err := get(tx, kindEnrolment, hashCode(code), &e); {
-		case errors.Is(err, ErrNotFound):
+		case isNotFound(err):
 			return ErrEnrolmentCode
 		case err != nil:
 			return err
-		case e.Uses == 0, !e.Expires.IsZero() && time.Now().After(e.Expires):
+		case !e.good(time.Now()):
 			return ErrEnrolmentCode
 		}
 		req, err := credential.ParseRequest(csr) // after the code: no work for strangers
 		if err != nil {
-			return &Refusal{err}
+			return &Refusal{Code: CodeRequest, Err: err}
 		}
 		cert, err := by.IssueDevice(id, req.PublicKey, validFor(credential.DeviceLifetime, by.Certificate))
 		if err != nil {
-			return &Refusal{err}
+			return &Refusal{Code: CodeRequest, Err: err}
 		}
 		issued = DeviceCertificate{
-			Device: id, Serial: serial(cert), NotAfter: cert.NotAfter, DER: cert.Raw,
+			Device: id, Serial: serial(cert), Issued: time.Now().UTC(), NotAfter: cert.NotAfter, DER: cert.Raw,
 			ChainPEM: credential.MarshalCertificatePEM(cert, by.Certificate),
 		}
 		if e.Uses > 0 {
@@ -91,17 +169,23 @@ func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (D
 				return err
 			}
 		}
+		if err := note(ctx, tx, "device.activate", string(id), "enrolment %s", e.ID); err != nil {
+			return err
+		}
 		return put(tx, kindDevice, string(id), issued)
 	})
 	if err != nil {
 		return DeviceCertificate{}, fmt.Errorf("activating device: %w", err)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.devices[issued.Serial] = time.Time{}
 	return issued, nil
 }
 
 // AdmitDevice returns the device that a certificate names, if this portal
-// issued it and it is valid now. That the one who shows it has its key, the
-// caller has to check.
+// issued it, it is valid now and not revoked. That the one who shows it has
+// its key, the caller has to check.
 func (p *Portal) AdmitDevice(cert *x509.Certificate) (apns.DeviceID, error) {
 	_, err := cert.Verify(x509.VerifyOptions{
 		Roots:     p.DeviceRoots(),
@@ -109,6 +193,15 @@ func (p *Portal) AdmitDevice(cert *x509.Certificate) (apns.DeviceID, error) {
 	})
 	if err != nil {
 		return "", fmt.Errorf("device certificate: %w", err)
+	}
+	p.mu.RLock()
+	revoked, known := p.devices[serial(cert)]
+	p.mu.RUnlock()
+	switch {
+	case !known:
+		return "", errors.New("device certificate: this portal has no record of it")
+	case !revoked.IsZero():
+		return "", fmt.Errorf("device certificate: revoked at %s", revoked.Format(time.RFC3339))
 	}
 	return credential.ParseDeviceCertificate(cert)
 }

@@ -17,19 +17,26 @@ import (
 // Portal knows teams, apps and credentials. It is safe for concurrent use.
 type Portal struct {
 	store     Store
+	sealer    Sealer
 	authority authority
 
-	// What every push asks for is also in memory.
-	mu       sync.RWMutex
-	keys     map[apns.KeyID]*Key // guarded by mu; the keys do not change
-	apps     map[apns.Topic]*App // guarded by mu; the apps do not change
-	verified map[string]verified // accepted provider tokens; guarded by mu
+	// What every push and every connection asks for is also in memory.
+	mu           sync.RWMutex
+	keys         map[apns.KeyID]*Key     // by ID, revoked ones too; guarded by mu; a Key in it does not change
+	apps         map[apns.Topic]*App     // guarded by mu; an App in it does not change
+	certificates map[string]*Certificate // by serial, revoked ones too; guarded by mu; one in it does not change
+	devices      map[string]time.Time    // when revoked, by serial, zero for a good one; guarded by mu
+	verified     map[string]verified     // accepted provider tokens; guarded by mu
+	revoked      chan struct{}           // closed and replaced at each revocation; guarded by mu
 }
 
 // Config says what a Portal is made of.
 type Config struct {
 	// Store keeps the records. Required.
 	Store Store
+	// Sealer seals the authority's private keys at rest. Nil leaves them as
+	// they are, for a store that is never written to a disk.
+	Sealer Sealer
 	// Name goes before the names of the authorities, such as "Herald" in
 	// "Herald Root Authority". Empty means "Herald".
 	Name string
@@ -41,15 +48,32 @@ type Config struct {
 	ServerIPs []netip.Addr
 }
 
+// Sealer keeps secrets that are stored unreadable to those who have the store
+// alone. The context names what is sealed; it must be the same to open it.
+type Sealer interface {
+	Seal(context string, secret []byte) ([]byte, error)
+	Open(context string, sealed []byte) ([]byte, error)
+}
+
+// unsealed is the Sealer that does not.
+type unsealed struct{}
+
+func (unsealed) Seal(_ string, secret []byte) ([]byte, error) { return secret, nil }
+func (unsealed) Open(_ string, sealed []byte) ([]byte, error) { return sealed, nil }
+
 // Open returns the portal over a store. The first time, it makes the
 // certificate authority.
 func Open(ctx context.Context, cfg Config) (*Portal, error) {
 	if cfg.Name == "" {
 		cfg.Name = "Herald"
 	}
+	if cfg.Sealer == nil {
+		cfg.Sealer = unsealed{}
+	}
 	p := &Portal{
-		store: cfg.Store,
-		keys:  make(map[apns.KeyID]*Key), apps: make(map[apns.Topic]*App), verified: make(map[string]verified),
+		store: cfg.Store, sealer: cfg.Sealer,
+		keys: make(map[apns.KeyID]*Key), apps: make(map[apns.Topic]*App), certificates: make(map[string]*Certificate),
+		devices: make(map[string]time.Time), verified: make(map[string]verified), revoked: make(chan struct{}),
 	}
 	if err := p.openAuthority(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("opening portal: %w", err)
@@ -58,6 +82,8 @@ func Open(ctx context.Context, cfg Config) (*Portal, error) {
 		return errors.Join(
 			each(tx, kindKey, func(k *Key) error { p.keys[k.ID] = k; return nil }),
 			each(tx, kindApp, func(a *App) error { p.apps[a.BundleID] = a; return nil }),
+			each(tx, kindCertificate, func(c *Certificate) error { p.certificates[c.Serial] = c; return nil }),
+			each(tx, kindDevice, func(d *DeviceCertificate) error { p.devices[d.Serial] = d.Revoked; return nil }),
 		)
 	})
 	if err != nil {
@@ -65,18 +91,6 @@ func Open(ctx context.Context, cfg Config) (*Portal, error) {
 	}
 	return p, nil
 }
-
-// Refusal says that the portal refuses a request because of what was asked:
-// the one who asks can mend it.
-type Refusal struct{ Err error } //nolint:errname // the field's word
-
-func refuse(format string, args ...any) *Refusal { return &Refusal{fmt.Errorf(format, args...)} }
-
-// Error says what was wrong, and the remedy.
-func (r *Refusal) Error() string { return r.Err.Error() }
-
-// Unwrap returns Err.
-func (r *Refusal) Unwrap() error { return r.Err }
 
 // get reads a record into v.
 func get(tx Tx, kind Kind, id string, v any) error {

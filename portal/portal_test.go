@@ -96,7 +96,8 @@ func TestRegisterApp(t *testing.T) {
 		team   apns.TeamID
 		bundle apns.Topic
 	}{
-		{"wildcard", team.ID, "com.example.*"},
+		{"wildcard in the middle", team.ID, "com.*.example"},
+		{"wildcard without a dot", team.ID, "com.example*"},
 		{"empty", team.ID, ""},
 		{"malformed", team.ID, "com..example"},
 		{"taken", team.ID, demo},
@@ -164,7 +165,7 @@ func TestAdmitProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := open(t, "")
 		team := withDemo(t, p)
-		key, p8, err := p.CreateKey(t.Context(), team.ID, "")
+		key, p8, err := p.CreateKey(t.Context(), portal.KeySpec{Team: team.ID})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +187,7 @@ func TestAdmitProviderToken(t *testing.T) {
 		now := time.Now()
 		good := mint(private, key.ID, team.ID, now)
 		for range 2 { // verified, then remembered
-			s, err := p.AdmitProviderToken(good)
+			s, err := p.AdmitProviderToken(good, apns.Sandbox)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -209,13 +210,13 @@ func TestAdmitProviderToken(t *testing.T) {
 			"too new":               {mint(private, key.ID, team.ID, now.Add(time.Hour+time.Second)), apns.InvalidProviderToken},
 			"no token":              {"x", apns.InvalidProviderToken},
 		} {
-			_, err := p.AdmitProviderToken(tt.token)
+			_, err := p.AdmitProviderToken(tt.token, apns.Sandbox)
 			if !errors.Is(err, apns.Reject(tt.want, "")) {
 				t.Errorf("%s: got %v, want %v", name, err, tt.want)
 			}
 		}
 		time.Sleep(time.Hour + time.Second)
-		_, err = p.AdmitProviderToken(good) // remembered, and yet too old
+		_, err = p.AdmitProviderToken(good, apns.Sandbox) // remembered, and yet too old
 		wantRejection(t, err, apns.ExpiredProviderToken)
 	})
 }
@@ -301,7 +302,7 @@ func TestReopen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "portal.json")
 	before := open(t, path)
 	team := withDemo(t, before)
-	key, p8, err := before.CreateKey(t.Context(), team.ID, "")
+	key, p8, err := before.CreateKey(t.Context(), portal.KeySpec{Team: team.ID})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +320,7 @@ func TestReopen(t *testing.T) {
 	if !after.Root().Equal(before.Root()) {
 		t.Error("the root changed")
 	}
-	s, err := after.AdmitProviderToken(token)
+	s, err := after.AdmitProviderToken(token, apns.Production)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 // ErrNotFound says that there is no such record.
 var ErrNotFound = errors.New("not found")
 
+func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
+
 // Kind is a kind of record in a Store.
 type Kind string
 
@@ -19,7 +21,9 @@ const (
 	kindKey         Kind = "key"         // Key, by its ID
 	kindCertificate Kind = "certificate" // Certificate, by its serial number
 	kindDevice      Kind = "device"      // DeviceCertificate, by the device's ID
-	kindEnrolment   Kind = "enrolment"   // enrolment, by the hash of the code
+	kindEnrolment   Kind = "enrolment"   // Enrolment, by the hash of the code
+	kindAudit       Kind = "audit"       // Entry, by its sequence number, 20 digits
+	kindCounter     Kind = "counter"     // counter, by its name
 )
 
 // Store keeps a portal's records. There are few, and the rules between them

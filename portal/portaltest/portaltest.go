@@ -2,6 +2,7 @@
 package portaltest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,7 +23,11 @@ func Run(t *testing.T, open opener) {
 		"Records":    records,
 		"Rollback":   rollback,
 		"View":       view,
+		"Each":       each,
+		"Panic":      panics,
+		"Cancelled":  cancelled,
 		"Concurrent": concurrent,
+		"Consistent": consistent,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
@@ -41,7 +46,7 @@ func records(t *testing.T, open opener) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(s portal.Store) {
+	look := func(s portal.Store) {
 		var got []string
 		err := s.View(t.Context(), func(tx portal.Tx) error {
 			if _, err := tx.Get("app", "c"); !errors.Is(err, portal.ErrNotFound) {
@@ -58,9 +63,9 @@ func records(t *testing.T, open opener) {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}
 	}
-	check(s)
+	look(s)
 	if reopen != nil {
-		check(reopen())
+		look(reopen())
 	}
 }
 
@@ -136,4 +141,163 @@ func concurrent(t *testing.T, open opener) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// many is more records than a store may want to read at once.
+const many = 300
+
+// each proves that Each goes through all records by ascending ID while others
+// change, and ends where it is told to.
+func each(t *testing.T, open opener) {
+	s, _ := open(t)
+	var want []string
+	err := s.Update(t.Context(), func(tx portal.Tx) error {
+		for i := range many {
+			id := fmt.Sprintf("%03d", i*7%many)
+			want = append(want, id)
+			if err := tx.Put("app", id, []byte(`0`)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(want)
+	enough := errors.New("enough")
+	err = s.Update(t.Context(), func(tx portal.Tx) error {
+		var got []string
+		err := tx.Each("app", func(id string, _ []byte) error {
+			got = append(got, id)
+			return tx.Put("app", id, []byte(`1`))
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+		calls := 0
+		if err := tx.Each("app", func(string, []byte) error { calls++; return enough }); !errors.Is(err, enough) || calls != 1 {
+			t.Errorf("told to end: got %v after %d calls, want %v after 1", err, calls, enough)
+		}
+		return tx.Each("app", func(id string, body []byte) error {
+			if string(body) != "1" {
+				t.Errorf("%s: got %s, want what was put while it was read", id, body)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// panics proves that an update that panics is taken back, passes its panic on,
+// and is in nobody's way.
+func panics(t *testing.T, open opener) {
+	s, _ := open(t)
+	put := func(body string, then func()) (recovered any, err error) {
+		defer func() { recovered = recover() }()
+		return nil, s.Update(t.Context(), func(tx portal.Tx) error {
+			err := tx.Put("app", "a", []byte(body))
+			then()
+			return err
+		})
+	}
+	if _, err := put(`1`, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := put(`2`, func() { panic("broken rule") }); got != "broken rule" {
+		t.Errorf("recovered: got %v, want the panic of the update", got)
+	}
+	check(t, s, "a", "1")
+	if _, err := put(`3`, func() {}); err != nil {
+		t.Errorf("update after a panic: %v", err)
+	}
+	check(t, s, "a", "3")
+}
+
+// check compares an app's body.
+func check(t *testing.T, s portal.Store, id, want string) {
+	t.Helper()
+	err := s.View(t.Context(), func(tx portal.Tx) error {
+		got, err := tx.Get("app", id)
+		if string(got) != want {
+			t.Errorf("%s: got %s, want %s", id, got, want)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// cancelled proves that nothing begins under a context that has ended.
+func cancelled(t *testing.T, open opener) {
+	s, _ := open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, begin := range map[string]func(context.Context, func(portal.Tx) error) error{"Update": s.Update, "View": s.View} {
+		err := begin(ctx, func(portal.Tx) error {
+			t.Errorf("%s: the function was called", name)
+			return nil
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v, want %v", name, err, context.Canceled)
+		}
+	}
+}
+
+// consistent proves that a view sees an update whole or not at all, and the
+// same from its beginning to its end.
+func consistent(t *testing.T, open opener) {
+	s, _ := open(t)
+	const updates, views = 60, 4
+	put := func(n int) error {
+		return s.Update(t.Context(), func(tx portal.Tx) error {
+			body := fmt.Append(nil, n)
+			return errors.Join(tx.Put("app", "a", body), tx.Put("app", "b", body), tx.Put("app", "c", body))
+		})
+	}
+	if err := put(0); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var looking sync.WaitGroup
+	look := func() error {
+		return s.View(t.Context(), func(tx portal.Tx) error {
+			first, err := tx.Get("app", "a")
+			if err != nil {
+				return err
+			}
+			return tx.Each("app", func(id string, body []byte) error {
+				if string(body) != string(first) {
+					t.Errorf("one view: a is %s and %s is %s", first, id, body)
+				}
+				return nil
+			})
+		})
+	}
+	for range views {
+		looking.Go(func() {
+			for {
+				if err := look(); err != nil {
+					t.Error(err)
+					return
+				}
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for n := range updates {
+		if err := put(n + 1); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	looking.Wait()
+	check(t, s, "c", fmt.Sprint(updates))
 }

@@ -4,6 +4,8 @@ package registrytest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) (store registry.Store, reopen fun
 		"Topics":     topics,
 		"Exceptions": exceptions,
 		"Concurrent": concurrent,
+		"Random":     random,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
@@ -32,13 +35,16 @@ func Run(t *testing.T, open func(t *testing.T) (store registry.Store, reopen fun
 
 type opener = func(*testing.T) (registry.Store, func() registry.Store)
 
-// twice runs check on a store, and again on the store reopened.
-func twice(t *testing.T, s registry.Store, reopen func() registry.Store, check func(registry.Store)) {
+// twice runs check on a store, and again on the store reopened. It returns the
+// one to go on with: to reopen a store may be to close it.
+func twice(t *testing.T, s registry.Store, reopen func() registry.Store, check func(registry.Store)) registry.Store {
 	t.Helper()
 	check(s)
 	if reopen != nil {
-		check(reopen())
+		s = reopen()
+		check(s)
 	}
+	return s
 }
 
 func tokenKeys(t *testing.T, open opener) {
@@ -46,6 +52,11 @@ func tokenKeys(t *testing.T, open opener) {
 	boom := errors.New("no randomness")
 	if _, err := s.TokenKeys(t.Context(), func() (map[apns.Environment][]byte, error) { return nil, boom }); !errors.Is(err, boom) {
 		t.Fatalf("TokenKeys with a failing make: got %v, want %v", err, boom)
+	}
+	if got := recovered(func() {
+		_, _ = s.TokenKeys(t.Context(), func() (map[apns.Environment][]byte, error) { panic(boom) })
+	}); got != boom {
+		t.Fatalf("TokenKeys with a make that panics: got %v, want its panic", got)
 	}
 	want := map[apns.Environment][]byte{apns.Sandbox: []byte("s"), apns.Production: []byte("p")}
 	if _, err := s.TokenKeys(t.Context(), func() (map[apns.Environment][]byte, error) { return want, nil }); err != nil {
@@ -60,6 +71,13 @@ func tokenKeys(t *testing.T, open opener) {
 			t.Errorf("TokenKeys: %v, %s", err, diff)
 		}
 	})
+}
+
+// recovered returns what f panicked with.
+func recovered(f func()) (v any) {
+	defer func() { v = recover() }()
+	f()
+	return nil
 }
 
 func devices(t *testing.T, open opener) {
@@ -107,11 +125,11 @@ func exceptions(t *testing.T, open opener) {
 	at := apns.Address{Device: 7, Environment: apns.Sandbox, Topic: apns.Topic("com.example.a").Hash()}
 	other := at
 	other.Environment = apns.Production
-	want := registry.Exception{Generation: 3, Removed: time.UnixMilli(1700000000123).UTC(), Former: time.UnixMilli(1600000000000).UTC()}
+	want := registry.Exception{Generation: 3, Removed: time.Unix(1700000000, 123456789).UTC(), Former: time.UnixMilli(1600000000000).UTC()}
 	if err := s.PutException(t.Context(), at, want); err != nil {
 		t.Fatal(err)
 	}
-	twice(t, s, reopen, func(s registry.Store) {
+	s = twice(t, s, reopen, func(s registry.Store) {
 		if got, err := s.Exception(t.Context(), at); err != nil || !cmp.Equal(got, want) {
 			t.Errorf("Exception: got %+v, %v, want %+v", got, err, want)
 		}
@@ -152,6 +170,84 @@ func concurrent(t *testing.T, open opener) {
 	for i := range n {
 		if !seen[apns.DeviceOrdinal(i+1)] {
 			t.Errorf("ordinal %d was not given out: ordinals are to be dense", i+1)
+		}
+	}
+}
+
+// random compares a store with the plainest one there is, over random changes
+// and reopenings.
+func random(t *testing.T, open opener) {
+	s, reopen := open(t)
+	const steps, names = 400, 12
+	var (
+		seed       = rand.Uint64()
+		r          = rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test
+		devices    = make(map[apns.DeviceID]registry.Device)
+		topics     = make(map[apns.TopicHash]uint32)
+		exceptions = make(map[apns.Address]registry.Exception)
+	)
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	}()
+	sometime := func() time.Time {
+		if r.IntN(3) == 0 {
+			return time.Time{}
+		}
+		return time.Unix(r.Int64N(4_000_000_000), r.Int64N(1_000_000_000)).UTC()
+	}
+	for range steps {
+		name := fmt.Sprint(r.IntN(names))
+		topic := apns.Topic(name).Hash()
+		at := apns.Address{
+			Device: apns.DeviceOrdinal(r.Uint64N(3)) << (r.IntN(2) * 62), Topic: apns.Topic(fmt.Sprint(r.IntN(2))).Hash(),
+			Environment: apns.Environments[r.IntN(len(apns.Environments))],
+		}
+		switch r.IntN(6) {
+		case 0:
+			d := registry.Device{ID: apns.DeviceID(name), Ordinal: apns.DeviceOrdinal(len(devices) + 1), Entered: sometime()}
+			if known, ok := devices[d.ID]; ok {
+				d = known
+			}
+			devices[d.ID] = d
+			if got, err := s.EnterDevice(t.Context(), d); err != nil || !cmp.Equal(got, d) {
+				t.Fatalf("EnterDevice: got %+v, %v, want %+v", got, err, d)
+			}
+		case 1:
+			n, ok := topics[topic]
+			if !ok {
+				n = uint32(len(topics) + 1)
+				topics[topic] = n
+			}
+			if got, err := s.EnterTopic(t.Context(), topic); got != n || err != nil {
+				t.Fatalf("EnterTopic: got %d, %v, want %d", got, err, n)
+			}
+		case 2:
+			x := registry.Exception{Generation: r.Uint32N(3), Removed: sometime(), Former: sometime()}
+			exceptions[at] = x
+			if err := s.PutException(t.Context(), at, x); err != nil {
+				t.Fatal(err)
+			}
+		case 3:
+			want, known := devices[apns.DeviceID(name)]
+			got, err := s.Device(t.Context(), apns.DeviceID(name))
+			if errors.Is(err, registry.ErrNotFound) == known || known && err != nil || !cmp.Equal(got, want) {
+				t.Fatalf("Device %s: got %+v, %v, want %+v", name, got, err, want)
+			}
+		case 4:
+			want, known := topics[topic]
+			got, err := s.TopicOrdinal(t.Context(), topic)
+			if errors.Is(err, registry.ErrNotFound) == known || known && err != nil || got != want {
+				t.Fatalf("TopicOrdinal: got %d, %v, want %d", got, err, want)
+			}
+		case 5:
+			if got, err := s.Exception(t.Context(), at); err != nil || !cmp.Equal(got, exceptions[at]) {
+				t.Fatalf("Exception of %v: got %+v, %v, want %+v", at, got, err, exceptions[at])
+			}
+		}
+		if reopen != nil && r.IntN(steps/4) == 0 {
+			s = reopen()
 		}
 	}
 }

@@ -45,24 +45,29 @@ func (k *kept[S]) view(f func(*S) error) error {
 }
 
 // change calls f to change the state, and writes it. If f or the writing
-// fails, the state is as it was before.
-func (k *kept[S]) change(f func(*S) error) error {
+// fails, or f does not return, the state is as it was before.
+func (k *kept[S]) change(f func(*S) error) (err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	before, err := json.Marshal(k.state)
 	if err != nil {
 		return fmt.Errorf("storing: %w", err)
 	}
+	changed := false
+	defer func() { // in a panic of f, too, which then goes on
+		if changed {
+			return
+		}
+		k.state = new(S)
+		if back := json.Unmarshal(before, k.state); back != nil {
+			err = errors.Join(err, fmt.Errorf("taking the change back: %w", back))
+		}
+	}()
 	err = f(k.state)
 	if err == nil && k.path != "" {
 		err = k.write()
 	}
-	if err != nil {
-		k.state = new(S)
-		if back := json.Unmarshal(before, k.state); back != nil {
-			return errors.Join(err, fmt.Errorf("taking the change back: %w", back))
-		}
-	}
+	changed = err == nil
 	return err
 }
 

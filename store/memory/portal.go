@@ -26,12 +26,18 @@ func OpenPortal(path string) (*Portal, error) {
 }
 
 // Update implements portal.Store.
-func (p *Portal) Update(_ context.Context, f func(portal.Tx) error) error {
+func (p *Portal) Update(ctx context.Context, f func(portal.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return p.kept.change(func(s *portalState) error { return f(portalTx{s, true}) })
 }
 
 // View implements portal.Store.
-func (p *Portal) View(_ context.Context, f func(portal.Tx) error) error {
+func (p *Portal) View(ctx context.Context, f func(portal.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return p.kept.view(func(s *portalState) error { return f(portalTx{s, false}) })
 }
 

@@ -1,0 +1,186 @@
+package portal
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/credential"
+)
+
+// RevocationReason is why a certificate was revoked, in the words of RFC 5280.
+type RevocationReason string
+
+// The reasons. The empty one is unspecified.
+const (
+	ReasonUnspecified          RevocationReason = "unspecified"
+	ReasonKeyCompromise        RevocationReason = "key-compromise"
+	ReasonSuperseded           RevocationReason = "superseded"
+	ReasonCessationOfOperation RevocationReason = "cessation-of-operation"
+	ReasonPrivilegeWithdrawn   RevocationReason = "privilege-withdrawn"
+)
+
+// reasonCodes are the numbers of RFC 5280 section 5.3.1.
+var reasonCodes = map[RevocationReason]int{
+	"":                         0,
+	ReasonUnspecified:          0,
+	ReasonKeyCompromise:        1,
+	ReasonSuperseded:           4,
+	ReasonCessationOfOperation: 5,
+	ReasonPrivilegeWithdrawn:   9,
+}
+
+// RevokeCertificate revokes a push certificate, now: senders that use it are
+// refused, and the doors end their connections (Revoked). Revoking twice
+// changes nothing. It returns a Refusal for an unknown serial number or reason.
+func (p *Portal) RevokeCertificate(ctx context.Context, serial string, reason RevocationReason) (Certificate, error) {
+	if _, ok := reasonCodes[reason]; !ok {
+		return Certificate{}, refuse(CodeReason, "unspecified, key-compromise, superseded, cessation-of-operation or privilege-withdrawn.", "%q is not a reason", reason)
+	}
+	serial = normalSerial(serial)
+	var c Certificate
+	err := p.store.Update(ctx, func(tx Tx) error {
+		if err := get(tx, kindCertificate, serial, &c); isNotFound(err) {
+			return errNoCertificate(serial)
+		} else if err != nil || !c.Revoked.IsZero() {
+			return err
+		}
+		c.Revoked, c.Reason = time.Now().UTC(), reason
+		if err := note(ctx, tx, "certificate.revoke", serial, "%s", reason); err != nil {
+			return err
+		}
+		return put(tx, kindCertificate, serial, c)
+	})
+	if err != nil {
+		return Certificate{}, fmt.Errorf("revoking certificate: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.certificates[serial] = &c
+	p.announce()
+	return c, nil
+}
+
+// RevokeKey revokes a provider's key, for good.
+func (p *Portal) RevokeKey(ctx context.Context, id apns.KeyID) (Key, error) {
+	var k Key
+	err := p.store.Update(ctx, func(tx Tx) error {
+		if err := get(tx, kindKey, string(id), &k); isNotFound(err) {
+			return errNoKey(id)
+		} else if err != nil || !k.Revoked.IsZero() {
+			return err
+		}
+		k.Revoked = time.Now().UTC()
+		if err := note(ctx, tx, "key.revoke", string(id), ""); err != nil {
+			return err
+		}
+		return put(tx, kindKey, string(id), k)
+	})
+	if err != nil {
+		return Key{}, fmt.Errorf("revoking key: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keys[id] = &k
+	p.announce()
+	return k, nil
+}
+
+// RevokeDevice revokes the certificate of a device: it cannot connect any more.
+func (p *Portal) RevokeDevice(ctx context.Context, id apns.DeviceID) (DeviceCertificate, error) {
+	var d DeviceCertificate
+	err := p.store.Update(ctx, func(tx Tx) error {
+		if err := get(tx, kindDevice, string(id), &d); isNotFound(err) {
+			return refuse(CodeDevice, "`herald portal device list` names them.", "there is no device %q", id)
+		} else if err != nil || !d.Revoked.IsZero() {
+			return err
+		}
+		d.Revoked = time.Now().UTC()
+		if err := note(ctx, tx, "device.revoke", string(id), ""); err != nil {
+			return err
+		}
+		return put(tx, kindDevice, string(id), d)
+	})
+	if err != nil {
+		return DeviceCertificate{}, fmt.Errorf("revoking device: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.devices[d.Serial] = d.Revoked
+	p.announce()
+	return d, nil
+}
+
+// announce tells the doors of a revocation. The caller holds mu.
+func (p *Portal) announce() {
+	close(p.revoked)
+	p.revoked = make(chan struct{})
+}
+
+// Revoked returns a channel that is closed at the next revocation of a
+// certificate, key or device: then whoever was admitted is to be asked for
+// again.
+func (p *Portal) Revoked() <-chan struct{} {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.revoked
+}
+
+// crlLifetime is how long a certificate revocation list is good.
+const crlLifetime = 24 * time.Hour
+
+// CRL returns the list of what was revoked and has not expired, signed by the
+// intermediate that issued it, DER (RFC 5280 section 5): for providers or
+// devices. It is good for a day, for gateways that cannot ask this portal.
+func (p *Portal) CRL(ctx context.Context, purpose credential.Purpose) ([]byte, error) {
+	by := p.authority.providers
+	if purpose == credential.ForDevices {
+		by = p.authority.devices
+	} else if purpose != credential.ForProviders {
+		return nil, refuse(CodeCertificate, "providers or devices.", "there is no revocation list for %s", purpose)
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	list := &x509.RevocationList{ThisUpdate: now, NextUpdate: now.Add(crlLifetime)}
+	err := p.store.Update(ctx, func(tx Tx) error {
+		n, err := next(tx, crlCounter)
+		if err != nil {
+			return err
+		}
+		list.Number = new(big.Int).SetUint64(n)
+		if purpose == credential.ForDevices {
+			return each(tx, kindDevice, func(d *DeviceCertificate) error {
+				return appendRevoked(list, d.Serial, d.Revoked, d.NotAfter, ReasonUnspecified)
+			})
+		}
+		return each(tx, kindCertificate, func(c *Certificate) error {
+			return appendRevoked(list, c.Serial, c.Revoked, c.NotAfter, c.Reason)
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("revocation list: %w", err)
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, by.Certificate, by.Key)
+	if err != nil {
+		return nil, fmt.Errorf("revocation list: %w", err)
+	}
+	return der, nil
+}
+
+// appendRevoked adds a certificate to a list, if it belongs there.
+func appendRevoked(list *x509.RevocationList, serial string, revoked, notAfter time.Time, reason RevocationReason) error {
+	if revoked.IsZero() || list.ThisUpdate.After(notAfter) {
+		return nil
+	}
+	n, ok := new(big.Int).SetString(serial, 16)
+	if !ok {
+		return fmt.Errorf("serial number %q is damaged", serial)
+	}
+	list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{
+		SerialNumber: n, RevocationTime: revoked.Truncate(time.Second), ReasonCode: reasonCodes[reason],
+	})
+	return nil
+}
