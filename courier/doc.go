@@ -11,7 +11,12 @@
 // which answers the device's frames and writes what the spool hands out, until
 // the device goes or falls silent.
 //
-// One port serves both doors. A connection that negotiates HTTP, or begins
-// with a letter as HTTP does, is for activation; the first byte of a courier
-// connection is 7.
+// One port serves both doors. A connection that negotiates HTTP, or negotiates
+// nothing and begins with a capital letter as HTTP does, is for activation; the
+// first byte of a courier connection is 7.
+//
+// What an error ends: a [refusedError] is the device's fault and answered with
+// status 2; a fault of a store at Connect ends the connection without an
+// answer, and later is logged while the device goes on; any other error ends
+// the connection.
 package courier

@@ -45,8 +45,6 @@ func refuse(format string, args ...any) error {
 
 func (e *refusedError) Error() string { return e.err.Error() }
 
-func (e *refusedError) Unwrap() error { return e.err }
-
 // ack returns what the device is told.
 func (e *refusedError) ack(now time.Time) wire.ConnectAck {
 	ack := connectAck(wire.StatusInvalid, now)

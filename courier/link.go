@@ -1,9 +1,9 @@
 package courier
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"slices"
 	"sync"
 	"time"
@@ -13,7 +13,7 @@ import (
 
 // link moves bytes: the thin loop around greeting and session.
 type link struct {
-	conn    net.Conn
+	conn    *tls.Conn
 	first   byte          // was read already
 	timeout time.Duration // bounds a write
 
@@ -35,6 +35,9 @@ func (l *link) write(frames []byte) error {
 		return err
 	}
 	if _, err := l.conn.Write(frames); err != nil {
+		// TLS would try for seconds to tell a device that does not read that
+		// this is the end.
+		_ = l.conn.NetConn().Close()
 		return err
 	}
 	// TLS writes by itself when it reads, to answer a change of keys, and must

@@ -25,10 +25,13 @@ type nonces struct {
 }
 
 // use reports whether n is new, and remembers it.
-func (ns *nonces) use(n wire.Nonce, now time.Time) bool {
+func (ns *nonces) use(n wire.Nonce, now time.Time) bool { return ns.useWithin(n, now, maxNonces) }
+
+// useWithin is use with a bound of its own for a generation.
+func (ns *nonces) useWithin(n wire.Nonce, now time.Time, most int) bool {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	if ns.current == nil || now.Sub(ns.since) > 2*nonceWindow || len(ns.current) >= maxNonces {
+	if ns.current == nil || now.Sub(ns.since) > 2*nonceWindow || len(ns.current) >= most {
 		ns.former, ns.current, ns.since = ns.current, make(map[wire.Nonce]struct{}), now
 	}
 	_, inCurrent := ns.current[n]

@@ -191,14 +191,15 @@ func (s *session) appToken(ctx context.Context, f wire.Frame, out []byte) ([]byt
 	}
 	answer := wire.AppTokenResponse{TopicHash: m.TopicHash, AppID: m.AppID}
 	const webPush = 2
-	switch s.tokens++; {
+	switch {
 	case m.TopicHash == apns.TopicHash{}, m.Type == webPush:
 		answer.Status = wire.AppTokenInvalid
 	case m.BaseToken != s.base:
 		answer.Status = wire.AppTokenUnknownDevice
-	case s.tokens > maxTokens:
+	case s.tokens >= maxTokens:
 		answer.Status = wire.AppTokenTooMany
 	default:
+		s.tokens++
 		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
 		at := apns.Address{Device: s.device, Environment: s.env, Topic: m.TopicHash}

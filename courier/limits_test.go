@@ -1,0 +1,82 @@
+package courier
+
+import (
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"github.com/heraldpush/herald/wire"
+)
+
+// TestKeepRest checks that one large frame does not cost a connection memory
+// for as long as it lasts.
+func TestKeepRest(t *testing.T) {
+	for _, tt := range []struct {
+		name                 string
+		size, filled, handle int
+		want                 int // capacity
+	}{
+		{"small, all handled", restBytes, 100, 100, restBytes},
+		{"small, a rest", restBytes, 100, 90, restBytes},
+		{"large, all handled", 128 << 10, 64 << 10, 64 << 10, restBytes},
+		{"large, a small rest", 128 << 10, 64 << 10, 64<<10 - restBytes + 1, restBytes},
+		{"large, a large rest", 128 << 10, 64 << 10, 1 << 10, 128 << 10},
+	} {
+		buf := make([]byte, tt.filled, tt.size)
+		buf[tt.filled-1] = 7
+		got := keepRest(buf, tt.handle)
+		if cap(got) != tt.want || len(got) != tt.filled-tt.handle {
+			t.Errorf("%s: got %d of %d bytes, want %d of %d", tt.name, len(got), cap(got), tt.filled-tt.handle, tt.want)
+		}
+		if len(got) > 0 && got[len(got)-1] != 7 {
+			t.Errorf("%s: the rest was not kept", tt.name)
+		}
+	}
+}
+
+// TestNonces checks that no nonce opens a second connection for as long as its
+// time is good.
+func TestNonces(t *testing.T) {
+	var ns nonces
+	start := time.Unix(1_700_000_000, 0)
+	fresh := func(at time.Time) wire.Nonce {
+		var random [8]byte
+		if _, err := rand.Read(random[:]); err != nil {
+			t.Fatal(err)
+		}
+		return wire.NewNonce(at, random)
+	}
+	// One each minute for two hours; each again for as long as it is good.
+	type used struct {
+		nonce wire.Nonce
+		until time.Time
+	}
+	var all []used
+	for minute := range 120 {
+		now := start.Add(time.Duration(minute) * time.Minute)
+		for i := range all {
+			if !now.After(all[i].until) && ns.use(all[i].nonce, now) {
+				t.Fatalf("minute %d: a nonce opens a second connection", minute)
+			}
+		}
+		n := fresh(now.Add(nonceWindow)) // the longest time ahead
+		if !ns.use(n, now) {
+			t.Fatalf("minute %d: a new nonce is refused", minute)
+		}
+		all = append(all, used{n, now.Add(2 * nonceWindow)})
+	}
+	if n := len(ns.current) + len(ns.former); n > 70 {
+		t.Errorf("%d nonces are remembered after two hours, want those of the last", n)
+	}
+	// However many come, memory is bounded.
+	now := start.Add(3 * time.Hour)
+	var n wire.Nonce
+	const most = 1000
+	for i := range 5 * most / 2 {
+		n[1], n[2] = byte(i), byte(i>>8)
+		ns.useWithin(n, now, most)
+	}
+	if c, f := len(ns.current), len(ns.former); c != most/2 || f != most {
+		t.Errorf("the generations have %d and %d nonces, want %d and %d", c, f, most/2, most)
+	}
+}
