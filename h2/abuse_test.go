@@ -113,7 +113,7 @@ func TestFloods(t *testing.T) {
 
 // manyFields is a block of one byte a field.
 var manyFields = func() []byte {
-	b := make([]byte, 16000)
+	b := make([]byte, maxHeaderFields+1)
 	for i := range b {
 		b[i] = 0x82
 	}
@@ -158,7 +158,7 @@ func TestResetBuysNoWork(t *testing.T) {
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := connect(t, Config{Handler: reply(40)})
-		for i := range uint32(20000) {
+		for i := range uint32(5000) {
 			id := 2*i + 1
 			p.must(p.fr.WritePriority(id, http2.PriorityParam{Weight: 1}))
 			p.request(id, "x")

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -56,8 +57,14 @@ func Serve(ctx context.Context, l net.Listener, log *slog.Logger, serve func(ctx
 	}
 }
 
-// isTemporary reports whether accepting may go well again later.
+// isTemporary reports whether accepting may go well again later. The system
+// calls only a part of such errors temporary.
 func isTemporary(err error) bool {
+	for _, shortage := range []error{syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, shortage) {
+			return true
+		}
+	}
 	t, ok := errors.AsType[interface {
 		error
 		Temporary() bool
