@@ -62,15 +62,15 @@ func (rs *refusals) add(r *h2.Request, id apns.NotificationID, err error) {
 }
 
 // refuse answers one push that is not accepted.
-func (s *session) refuse(r *h2.Request, id apns.NotificationID, err error) {
-	s.refuseAll(refusals{{r, id, err}})
+func (s *session) refuse(ctx context.Context, r *h2.Request, id apns.NotificationID, err error) {
+	s.refuseAll(ctx, refusals{{r, id, err}})
 }
 
 // refuseAll answers pushes that are not accepted. An error that is no rejection
 // is a fault of this side, of which the sender learns no more than that there
 // was one.
-func (s *session) refuseAll(rs refusals) {
-	s.logRefusals(rs)
+func (s *session) refuseAll(ctx context.Context, rs refusals) {
+	s.logRefusals(ctx, rs)
 	for _, x := range rs {
 		why, ok := errors.AsType[*apns.Rejection](x.err)
 		if !ok {
@@ -82,8 +82,7 @@ func (s *session) refuseAll(rs refusals) {
 
 // logRefusals writes a line for each refusal at level debug, and one for all
 // faults, since a fault of a store is that of a whole batch.
-func (s *session) logRefusals(rs refusals) {
-	ctx := context.Background()
+func (s *session) logRefusals(ctx context.Context, rs refusals) {
 	debug := s.log.Enabled(ctx, slog.LevelDebug)
 	var fault *refusal // the first
 	faults := 0

@@ -3,35 +3,45 @@ package gateway
 import (
 	"sync"
 
-	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/portal"
 )
 
-// binding is the team that a connection belongs to. The first accepted request
-// binds it, and a refused one binds nothing
+// binding is who a connection belongs to. The first accepted request binds it
+// to its team, and its key; a refused one binds nothing
 // (docs/protocol/provider.md#provider-tokens). A request that is not decided yet
-// keeps other teams away, so that no two are ever accepted on one connection.
+// keeps others away as well, so that no two teams are ever accepted on one
+// connection.
 //
 // Only the goroutine that reads calls allows and claim; settle may come from
 // another.
 type binding struct {
 	mu        sync.Mutex
-	team      apns.TeamID // of the last claim; guarded by mu
-	undecided int         // claims that are not settled; guarded by mu
-	bound     bool        // to team, for good; guarded by mu
+	first     *portal.Sender // who claimed first of those that count; guarded by mu
+	undecided int            // claims that are not settled; guarded by mu
+	bound     bool           // to first, for good; guarded by mu
 }
 
-// allows reports whether a request of the team may be made now.
-func (b *binding) allows(team apns.TeamID) bool {
+// held reports whether first keeps others away. The lock is held.
+func (b *binding) held() bool { return b.bound || b.undecided > 0 }
+
+// allows returns nil if a request of the sender may be made now. The error is
+// that of portal.Sender.MayShare.
+func (b *binding) allows(s *portal.Sender) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.team == team || !b.bound && b.undecided == 0
+	if !b.held() {
+		return nil
+	}
+	return s.MayShare(b.first)
 }
 
-// claim notes that a request of a team, which is allowed, has passed the checks.
-func (b *binding) claim(team apns.TeamID) {
+// claim notes that a request of a sender, who is allowed, has passed the checks.
+func (b *binding) claim(s *portal.Sender) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.team = team
+	if !b.held() {
+		b.first = s
+	}
 	b.undecided++
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,14 +67,31 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Gateway{cfg: cfg, tls: &tls.Config{
+	return &Gateway{cfg: cfg, tls: newTLS(cfg)}, nil
+}
+
+// newTLS returns how a gateway shakes hands.
+func newTLS(cfg Config) *tls.Config {
+	c := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: cfg.ServerCertificate,
 		NextProtos:     []string{http2.NextProtoTLS},
 		// Without a certificate a provider proves itself by provider tokens.
 		ClientAuth: tls.VerifyClientCertIfGiven,
 		ClientCAs:  cfg.Portal.ProviderRoots(),
-	}}, nil
+	}
+	// A provider that offers protocols, and HTTP/2 not among them, is refused
+	// (RFC 7301 section 3.2). By itself crypto/tls would take one that offers
+	// HTTP/1.1 for one that offers nothing.
+	refusing := c.Clone()
+	refusing.NextProtos = []string{"none of those offered"}
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if offered := hello.SupportedProtos; len(offered) > 0 && !slices.Contains(offered, http2.NextProtoTLS) {
+			return refusing, nil
+		}
+		return nil, nil //nolint:nilnil // stands for c itself
+	}
+	return c
 }
 
 // Serve serves providers of an environment until ctx ends or the listener

@@ -112,7 +112,7 @@ func (s *session) offer(ctx context.Context, b *batch) {
 			accept(r, o.Notification.ID)
 		}
 	}
-	s.refuseAll(refused)
+	s.refuseAll(ctx, refused)
 }
 
 // resolve fills in the address of each push, and takes those that have none out

@@ -30,8 +30,8 @@ type dialing struct {
 }
 
 // dialTLS connects and shakes hands.
-func (w *world) dialTLS(t testing.TB, d dialing) (*tls.Conn, error) {
-	t.Helper()
+func (w *world) dialTLS(tb testing.TB, d dialing) (*tls.Conn, error) {
+	tb.Helper()
 	if d.address == "" {
 		d.address = sandboxName
 	}
@@ -46,14 +46,14 @@ func (w *world) dialTLS(t testing.TB, d dialing) (*tls.Conn, error) {
 		// Whether or not the gateway says that it would like it.
 		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return d.certificate, nil }
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), patience)
 	defer cancel()
 	raw, err := w.network.DialContext(ctx, "tcp", d.address+":443")
 	if err != nil {
 		return nil, err
 	}
 	conn := tls.Client(raw, cfg)
-	t.Cleanup(func() { _ = raw.Close() })
+	tb.Cleanup(func() { _ = raw.Close() })
 	return conn, conn.HandshakeContext(ctx)
 }
 
@@ -94,13 +94,13 @@ func (a *answer) get(name string) (values []string) {
 }
 
 // dial connects, and exchanges SETTINGS.
-func (w *world) dial(t testing.TB, d dialing) *peer {
-	t.Helper()
-	conn, err := w.dialTLS(t, d)
+func (w *world) dial(tb testing.TB, d dialing) *peer {
+	tb.Helper()
+	conn, err := w.dialTLS(tb, d)
 	if err != nil {
-		t.Fatalf("dialling: %v", err)
+		tb.Fatalf("dialling: %v", err)
 	}
-	p := newPeer(t, conn)
+	p := newPeer(tb, conn)
 	p.hello()
 	for len(p.limits) == 0 {
 		p.read()
@@ -108,9 +108,10 @@ func (w *world) dial(t testing.TB, d dialing) *peer {
 	return p
 }
 
-func newPeer(t testing.TB, nc net.Conn) *peer {
+func newPeer(tb testing.TB, nc net.Conn) *peer {
+	tb.Helper()
 	p := &peer{
-		t: t, nc: nc, fr: http2.NewFramer(nc, nc), next: 1, asked: make(map[uint32]*push),
+		t: tb, nc: nc, fr: http2.NewFramer(nc, nc), next: 1, asked: make(map[uint32]*push),
 		answers: make(map[uint32]*answer), credited: make(map[uint32]int),
 	}
 	p.fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -180,11 +181,11 @@ const hello = `{"aps":{"alert":"x"}}`
 
 // push returns a good request from the world's team to its device, with a
 // provider token.
-func (w *world) push(t testing.TB) *push {
-	t.Helper()
+func (w *world) push(tb testing.TB) *push {
+	tb.Helper()
 	q := &push{method: "POST", body: []byte(hello)}
-	return q.to(w.deviceToken(t, demo, apns.Sandbox)).
-		add("authorization", "bearer "+w.team.token(t, time.Now())).add("apns-topic", string(demo))
+	return q.to(w.deviceToken(tb, demo, apns.Sandbox)).
+		add("authorization", "bearer "+w.team.token(tb, time.Now())).add("apns-topic", string(demo))
 }
 
 // send sends a request and returns its stream.
@@ -203,6 +204,13 @@ func (p *peer) headers(q *push, ends bool) uint32 {
 	id := p.next
 	p.next += 2
 	p.asked[id] = q
+	p.must(p.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.blockOf(q), EndStream: ends, EndHeaders: true}))
+	return id
+}
+
+// blockOf encodes the headers of a request, until the next call.
+func (p *peer) blockOf(q *push) []byte {
+	p.t.Helper()
 	p.block.Reset()
 	fields := []hpack.HeaderField{{Name: ":method", Value: q.method}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: q.path}}
 	if !q.noAuthority {
@@ -211,8 +219,15 @@ func (p *peer) headers(q *push, ends bool) uint32 {
 	for _, f := range append(fields, q.fields...) {
 		p.must(p.enc.WriteField(f))
 	}
-	p.must(p.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.block.Bytes(), EndStream: ends, EndHeaders: true}))
-	return id
+	return p.block.Bytes()
+}
+
+// trailer is a field that may follow a body.
+var trailer = hpack.HeaderField{Name: "x-checksum", Value: "1"}
+
+// trailers returns the frame that ends a body with a header block.
+func trailers(id uint32, block []byte) http2.HeadersFrameParam {
+	return http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndStream: true, EndHeaders: true}
 }
 
 // read reads a frame and notes what it says.

@@ -148,7 +148,7 @@ func checkTopic(sender *portal.Sender, h *headers, said *words) (apns.Topic, err
 func checkNotification(r *h2.Request, h *headers, topic apns.Topic, said *words) (n apns.Notification, _ error) {
 	n.Topic = topic
 	asked := apns.PushType(h.value[apnsPushType])
-	ok := true
+	var ok bool
 	if h.present[apnsExpiration] {
 		if n.Expiration, ok = apns.ParseExpiration(h.value[apnsExpiration]); !ok {
 			return n, apns.Reject(apns.BadExpirationDate, "")

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
@@ -37,6 +38,8 @@ type session struct {
 
 	// holder is who has the certificate, once it was admitted; nil before.
 	holder *portal.Sender
+	// revoked is closed if anything was revoked since then.
+	revoked <-chan struct{}
 	// proven reports that a provider token was accepted.
 	proven bool
 	said   words
@@ -66,40 +69,39 @@ func (s *session) initialStreams() uint32 {
 func (s *session) ServeRequest(r *h2.Request) {
 	h := readHeaders(r.Fields)
 	id := h.notificationID()
-	o, team, err := s.check(r, &h)
+	o, sender, err := s.check(r, &h)
 	if err != nil {
-		s.refuse(r, id, err)
+		s.refuse(context.Background(), r, id, err)
 		return
 	}
 	o.Notification.ID = id
 	o.Notification.Payload = r.TakeBody()
-	s.binding.claim(team)
+	s.binding.claim(sender)
 	s.queue.add(r, o)
 }
 
 // check makes the checks of a push in their order, but for those of the device
 // token that need the registry, which come last. It returns the push, without
-// ID, payload and address, and whose it is.
-func (s *session) check(r *h2.Request, h *headers) (o spool.Offering, team apns.TeamID, err error) {
+// ID, payload and address, and who sends it.
+func (s *session) check(r *h2.Request, h *headers) (o spool.Offering, sender *portal.Sender, err error) {
 	hexToken, err := checkForm(r, h)
 	if err != nil {
-		return o, "", err
+		return o, nil, err
 	}
-	sender, err := s.admit(r, h)
-	if err != nil {
-		return o, "", err
+	if sender, err = s.admit(r, h); err != nil {
+		return o, nil, err
 	}
 	topic, err := checkTopic(sender, h, &s.said)
 	if err != nil {
-		return o, "", err
+		return o, nil, err
 	}
 	if o.Notification, err = checkNotification(r, h, topic, &s.said); err != nil {
-		return o, "", err
+		return o, nil, err
 	}
 	if o.DeviceToken, err = apns.ParseDeviceToken(hexToken); err != nil {
-		return o, "", apns.Reject(apns.BadDeviceToken, err.Error())
+		return o, nil, apns.Reject(apns.BadDeviceToken, err.Error())
 	}
-	return o, sender.Team, nil
+	return o, sender, nil
 }
 
 // admit returns who sends: the holder of the certificate, or of the key that
@@ -112,12 +114,12 @@ func (s *session) admit(r *h2.Request, h *headers) (*portal.Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	sender, err := s.gateway.cfg.Portal.AdmitProviderToken(keep(&s.said.providerToken, token))
+	sender, err := s.gateway.cfg.Portal.AdmitProviderToken(keep(&s.said.providerToken, token), s.env)
 	if err != nil {
 		return nil, err
 	}
-	if !s.binding.allows(sender.Team) {
-		return nil, apns.Reject(apns.InvalidProviderToken, "the connection began with another team than "+string(sender.Team))
+	if err := s.binding.allows(sender); err != nil {
+		return nil, err
 	}
 	if !s.proven {
 		s.proven = true
@@ -126,13 +128,19 @@ func (s *session) admit(r *h2.Request, h *headers) (*portal.Sender, error) {
 	return sender, nil
 }
 
-// admitCertificate returns the holder of the certificate, which is read once
-// and expires like any other.
+// admitCertificate returns the holder of the certificate, which is read once:
+// it is read again only when it may have been revoked, or has expired.
 func (s *session) admitCertificate() (*portal.Sender, error) {
+	select {
+	case <-s.revoked:
+		s.holder = nil
+	default:
+	}
 	if s.holder != nil && !time.Now().After(s.certificate.NotAfter) {
 		return s.holder, nil
 	}
 	var err error
+	s.revoked = s.gateway.cfg.Portal.Revoked() // before the question, so that none is missed
 	s.holder, err = s.gateway.cfg.Portal.AdmitCertificate(s.certificate, s.env)
 	return s.holder, err
 }

@@ -69,11 +69,11 @@ type signer struct {
 }
 
 // token returns a provider token made at a time.
-func (s signer) token(t testing.TB, at time.Time) string {
-	t.Helper()
+func (s signer) token(tb testing.TB, at time.Time) string {
+	tb.Helper()
 	token, err := credential.MintProviderToken(s.private, s.key, s.team, at)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return token
 }
@@ -81,47 +81,64 @@ func (s signer) token(t testing.TB, at time.Time) string {
 // newWorld starts a gateway on a listener for each environment. It is stopped
 // at the end of the test, which fails if anything was logged as an error that
 // the test did not look at.
-func newWorld(t testing.TB) *world {
-	t.Helper()
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	return newWorldWith(tb, options{})
+}
+
+// options are what a world has that others have not.
+type options struct {
+	// notifications is how many the spool may store; zero means its default.
+	notifications int64
+	// early is called when there is no more than the portal with its teams:
+	// long times are best let pass then, as a spool does something each minute.
+	early func(w *world)
+}
+
+func newWorldWith(tb testing.TB, opt options) *world {
+	tb.Helper()
 	must := func(err error) {
-		t.Helper()
+		tb.Helper()
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	w := &world{roots: x509.NewCertPool(), logs: new(logs)}
 	portals, err := memory.OpenPortal("")
 	must(err)
-	w.portal, err = portal.Open(t.Context(), portal.Config{Store: portals, ServerNames: []string{"example.com"}})
+	w.portal, err = portal.Open(tb.Context(), portal.Config{Store: portals, ServerNames: []string{"example.com"}})
 	must(err)
 	w.roots.AddCert(w.portal.Root())
+	w.team = w.newTeam(tb, "Example", demo, second, pass)
+	w.otherTeam = w.newTeam(tb, "Stranger", stranger)
+	if opt.early != nil {
+		opt.early(w)
+	}
 	registries, err := memory.OpenRegistry("")
 	must(err)
 	w.exceptions = &faultyRegistry{Store: registries}
-	w.registry, err = registry.Open(t.Context(), registry.Config{Store: w.exceptions})
+	w.registry, err = registry.Open(tb.Context(), registry.Config{Store: w.exceptions})
 	must(err)
 	log := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	w.store = &faultySpool{Store: memory.NewSpool(0)}
-	w.spool, err = spool.New(spool.Config{Store: w.store, Logger: log})
+	w.spool, err = spool.New(spool.Config{Store: w.store, MaxNotifications: opt.notifications, Logger: log})
 	must(err)
 
-	w.team = w.newTeam(t, "Example", demo, second, pass)
-	w.otherTeam = w.newTeam(t, "Stranger", stranger)
-	w.device = w.newDevice(t, "A")
+	w.device = w.newDevice(tb, "A")
 
 	w.gateway, err = gateway.New(gateway.Config{
 		Portal: w.portal, Registry: w.registry, Spool: w.spool, ServerCertificate: w.serverCertificate(),
 		DrainTimeout: drainTimeout, Logger: log,
 	})
 	must(err)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	var serving sync.WaitGroup
 	for name, env := range map[string]apns.Environment{sandboxName: apns.Sandbox, productionName: apns.Production} {
 		l, err := w.network.Listen(name + ":443")
 		must(err)
 		serving.Go(func() {
 			if err := w.gateway.Serve(ctx, l, env); err != nil {
-				t.Errorf("Serve: got %v, want nil", err)
+				tb.Errorf("Serve: got %v, want nil", err)
 			}
 		})
 	}
@@ -129,13 +146,13 @@ func newWorld(t testing.TB) *world {
 		cancel()
 		serving.Wait()
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		w.stop()
 		if err := w.spool.Close(); err != nil {
-			t.Errorf("closing the spool: %v", err)
+			tb.Errorf("closing the spool: %v", err)
 		}
 		if left := w.logs.take(); len(left) > 0 {
-			t.Errorf("logged: %q", left)
+			tb.Errorf("logged: %q", left)
 		}
 	})
 	return w
@@ -160,127 +177,127 @@ func (w *world) serverCertificate() func(*tls.ClientHelloInfo) (*tls.Certificate
 }
 
 // newTeam enters a team with apps and a key.
-func (w *world) newTeam(t testing.TB, name string, apps ...apns.Topic) signer {
-	t.Helper()
-	team, err := w.portal.CreateTeam(t.Context(), name)
+func (w *world) newTeam(tb testing.TB, name string, apps ...apns.Topic) signer {
+	tb.Helper()
+	team, err := w.portal.CreateTeam(tb.Context(), name)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, app := range apps {
-		if _, err := w.portal.RegisterApp(t.Context(), team.ID, app, name); err != nil {
-			t.Fatal(err)
+		if _, err := w.portal.RegisterApp(tb.Context(), team.ID, app, name); err != nil {
+			tb.Fatal(err)
 		}
 	}
-	key, p8, err := w.portal.CreateKey(t.Context(), team.ID, name)
+	key, p8, err := w.portal.CreateKey(tb.Context(), portal.KeySpec{Team: team.ID, Name: name})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	private, err := credential.ParseP8(p8)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return signer{team: team.ID, key: key.ID, private: private}
 }
 
-func (w *world) newDevice(t testing.TB, id apns.DeviceID) apns.DeviceOrdinal {
-	t.Helper()
-	d, err := w.registry.EnterDevice(t.Context(), id)
+func (w *world) newDevice(tb testing.TB, id apns.DeviceID) apns.DeviceOrdinal {
+	tb.Helper()
+	d, err := w.registry.EnterDevice(tb.Context(), id)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return d
 }
 
 // deviceToken returns the device token of a topic on the world's device.
-func (w *world) deviceToken(t testing.TB, topic apns.Topic, env apns.Environment) apns.DeviceToken {
-	t.Helper()
-	token, err := w.registry.DeviceToken(t.Context(), apns.Address{Device: w.device, Environment: env, Topic: topic.Hash()})
+func (w *world) deviceToken(tb testing.TB, topic apns.Topic, env apns.Environment) apns.DeviceToken {
+	tb.Helper()
+	token, err := w.registry.DeviceToken(tb.Context(), apns.Address{Device: w.device, Environment: env, Topic: topic.Hash()})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return token
 }
 
 // goneToken returns a device token of a device from which the app was removed.
-func (w *world) goneToken(t testing.TB, topic apns.Topic, env apns.Environment) apns.DeviceToken {
-	t.Helper()
-	a := apns.Address{Device: w.newDevice(t, "gone"), Environment: env, Topic: topic.Hash()}
-	token, err := w.registry.DeviceToken(t.Context(), a)
+func (w *world) goneToken(tb testing.TB, topic apns.Topic, env apns.Environment) apns.DeviceToken {
+	tb.Helper()
+	a := apns.Address{Device: w.newDevice(tb, "gone"), Environment: env, Topic: topic.Hash()}
+	token, err := w.registry.DeviceToken(tb.Context(), a)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if err := w.registry.Remove(t.Context(), a, removed); err != nil {
-		t.Fatal(err)
+	if err := w.registry.Remove(tb.Context(), a, removed); err != nil {
+		tb.Fatal(err)
 	}
 	return token
 }
 
-// attach connects the device and has it want the topics.
-func (w *world) attach(t testing.TB, d apns.DeviceOrdinal, env apns.Environment, topics ...apns.Topic) *spool.Inbox {
-	t.Helper()
-	in, err := w.spool.Attach(t.Context(), d, env)
+// attach connects a device to the sandbox and has it want the topics.
+func (w *world) attach(tb testing.TB, d apns.DeviceOrdinal, topics ...apns.Topic) *spool.Inbox {
+	tb.Helper()
+	in, err := w.spool.Attach(tb.Context(), d, apns.Sandbox)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var f spool.Filter
 	for _, topic := range topics {
 		f.Enabled = append(f.Enabled, topic.Hash())
 	}
-	if _, err := in.SetFilter(t.Context(), f); err != nil {
-		t.Fatal(err)
+	if _, err := in.SetFilter(tb.Context(), f); err != nil {
+		tb.Fatal(err)
 	}
 	return in
 }
 
 // receive takes all that may be delivered now, and acknowledges it.
-func receive(t testing.TB, in *spool.Inbox) (payloads []string) {
-	t.Helper()
+func receive(tb testing.TB, in *spool.Inbox) (payloads []string) {
+	tb.Helper()
 	for {
 		d, ok := in.Next()
 		if !ok {
 			return payloads
 		}
 		payloads = append(payloads, string(d.Notification.Payload))
-		if _, err := in.Ack(t.Context(), d.MessageID, spool.Delivered); err != nil {
-			t.Fatal(err)
+		if _, err := in.Ack(tb.Context(), d.MessageID, spool.Delivered); err != nil {
+			tb.Fatal(err)
 		}
 	}
 }
 
-func newKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
+func newKey(tb testing.TB) *ecdsa.PrivateKey {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return key
 }
 
-func newRequest(t testing.TB, key *ecdsa.PrivateKey) []byte {
-	t.Helper()
+func newRequest(tb testing.TB, key *ecdsa.PrivateKey) []byte {
+	tb.Helper()
 	csr, err := credential.NewRequest(key, credential.RequestSubject{CommonName: "Push", Country: "US"})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return csr
 }
 
 // pushCertificate has the portal issue a push certificate.
-func (w *world) pushCertificate(t testing.TB, app apns.Topic, kind credential.PushKind) *tls.Certificate {
-	t.Helper()
-	key := newKey(t)
-	issued, err := w.portal.IssueCertificate(t.Context(), app, kind, newRequest(t, key))
+func (w *world) pushCertificate(tb testing.TB, app apns.Topic, kind credential.PushKind) *tls.Certificate {
+	tb.Helper()
+	key := newKey(tb)
+	issued, err := w.portal.IssueCertificate(tb.Context(), app, kind, newRequest(tb, key))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return withKey(t, key, issued.DER, w.portal.ProviderIssuer().Raw)
+	return withKey(tb, key, issued.DER, w.portal.ProviderIssuer().Raw)
 }
 
-func withKey(t testing.TB, key *ecdsa.PrivateKey, chain ...[]byte) *tls.Certificate {
-	t.Helper()
+func withKey(tb testing.TB, key *ecdsa.PrivateKey, chain ...[]byte) *tls.Certificate {
+	tb.Helper()
 	leaf, err := x509.ParseCertificate(chain[0])
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}
 }

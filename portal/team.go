@@ -46,7 +46,7 @@ func (p *Portal) Teams(ctx context.Context) (teams []Team, err error) {
 
 func getTeam(tx Tx, id apns.TeamID) (t Team, err error) {
 	if err := get(tx, kindTeam, string(id), &t); isNotFound(err) {
-		return t, refuse(CodeTeam, "`herald portal app list` names the teams.", "there is no team %q", id)
+		return t, refuse(CodeTeam, "`herald portal team list` names them.", "there is no team %q", id)
 	} else if err != nil {
 		return t, err
 	}

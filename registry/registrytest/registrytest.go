@@ -55,7 +55,7 @@ func tokenKeys(t *testing.T, open opener) {
 	}
 	if got := recovered(func() {
 		_, _ = s.TokenKeys(t.Context(), func() (map[apns.Environment][]byte, error) { panic(boom) })
-	}); got != boom {
+	}); got != any(boom) {
 		t.Fatalf("TokenKeys with a make that panics: got %v, want its panic", got)
 	}
 	want := map[apns.Environment][]byte{apns.Sandbox: []byte("s"), apns.Production: []byte("p")}
