@@ -29,6 +29,7 @@ const (
 type verbs struct {
 	Demo    demoCmd    `cmd:"" help:"Show the five steps of push, run for real in a few seconds."`
 	Dev     devCmd     `cmd:"" help:"Run the whole platform on this machine, with a virtual device, until Ctrl-C."`
+	Portal  portalCmd  `cmd:"" help:"Issue, list and revoke certificates and keys, as Apple's developer portal does."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
 	Verbose bool `short:"v" help:"Log what happens inside to standard error."`
@@ -113,5 +114,5 @@ func report(s streams, err error) int {
 	if h, ok := errors.AsType[*hintError](err); ok {
 		_, _ = fmt.Fprintf(s.err, "Hint: %s\n", h.hint)
 	}
-	return exitWrong
+	return statusOf(err)
 }

@@ -17,13 +17,16 @@ func TestMain(m *testing.M) {
 			defer stop()
 			os.Exit(run(ctx, os.Args[1:], streams{out: os.Stdout, err: os.Stderr}))
 		},
+		"serve-portal": servePortal,
 	})
 }
 
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"wait-for": waitFor},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"wait-for": waitFor, "capture": capture, "mode": mode, "status": status, "run-file": runFile,
+		},
 	})
 }
 

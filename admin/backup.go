@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+
+	"filippo.io/age"
+
+	"github.com/heraldpush/herald/portal"
+)
+
+// BackupRequest says to whom a backup is encrypted.
+type BackupRequest struct {
+	// Recipients are age recipients, such as "age1…". One is required: a
+	// backup holds the authority's private keys, and leaves the portal only
+	// encrypted.
+	Recipients []string `json:"recipients"`
+}
+
+var backupRow = Row{http.MethodPost, "/v1/portal/backup", "Gives everything the portal has, as of one moment, an age file to the recipients."}
+
+// backupType is the media type of an age file.
+const backupType = "application/octet-stream"
+
+// maxRecipients bounds those of a backup; each costs a key agreement.
+const maxRecipients = 20
+
+// Backup writes everything that the portal at t has to w, encrypted to age
+// recipients. After an error, what was written is of no use. The error is a
+// *Problem for a recipient that cannot be.
+func Backup(ctx context.Context, t Target, recipients []string, w io.Writer) error {
+	return t.backup(ctx, BackupRequest{recipients}, w)
+}
+
+func (l local) backup(ctx context.Context, in BackupRequest, w io.Writer) error {
+	return writeBackup(ctx, l.portal, in, w)
+}
+
+func writeBackup(ctx context.Context, p *portal.Portal, in BackupRequest, w io.Writer) error {
+	to, err := in.parse()
+	if err != nil {
+		return err
+	}
+	out, err := age.Encrypt(w, to...)
+	if err != nil {
+		return fmt.Errorf("encrypting backup: %w", err)
+	}
+	if err := p.Backup(ctx, out); err != nil {
+		return err
+	}
+	if err := out.Close(); err != nil {
+		return fmt.Errorf("encrypting backup: %w", err)
+	}
+	return nil
+}
+
+func (in BackupRequest) parse() ([]age.Recipient, error) {
+	const hint = "`age-keygen` makes a pair; its public half starts with age1."
+	refuse := func(format string, args ...any) ([]age.Recipient, error) {
+		return nil, newProblem(http.StatusBadRequest, CodeRecipient, hint, format, args...)
+	}
+	if len(in.Recipients) == 0 {
+		return refuse("a backup holds the authority's private keys, and is encrypted to a recipient; there is none")
+	}
+	if len(in.Recipients) > maxRecipients {
+		return refuse("%d recipients, at most %d are possible", len(in.Recipients), maxRecipients)
+	}
+	var all []age.Recipient
+	for i, text := range in.Recipients {
+		// The parser reads files with comments and lines; this is one.
+		r, err := age.ParseRecipients(strings.NewReader(strings.TrimSpace(text)))
+		if err != nil || len(r) != 1 {
+			return refuse("recipient %d is not an age recipient", i+1)
+		}
+		all = append(all, r...)
+	}
+	// What each can do alone, they may not do together: a recipient that
+	// resists quantum computers beside one that does not.
+	if _, err := age.Encrypt(io.Discard, all...); err != nil {
+		return refuse("no file can be encrypted to these recipients together: %v", err)
+	}
+	return all, nil
+}
+
+// serveBackup answers with a backup. It is written to a file first, already
+// encrypted: a slow reader must not hold up the store.
+func (a *API) serveBackup(w http.ResponseWriter, r *http.Request) error {
+	ctx := a.actor(r.Context())
+	m, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	var in BackupRequest
+	if err := m.into(&in); err != nil {
+		return newProblem(http.StatusBadRequest, CodeArgument, "", "%s", describeJSON(err))
+	}
+	select {
+	case a.backups <- struct{}{}:
+		defer func() { <-a.backups }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	f, err := os.CreateTemp("", "herald-backup-*.age") // mode 0600
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	defer func() {
+		if err := errors.Join(f.Close(), os.Remove(f.Name())); err != nil {
+			a.log.ErrorContext(ctx, "temporary file of a backup is still there", errorAttr(err))
+		}
+	}()
+	if err := writeBackup(ctx, a.cfg.Portal, in, f); err != nil {
+		return err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	a.extend(w, backupTimeout)
+	w.Header().Set("Content-Type", backupType)
+	w.Header().Set("Content-Length", fmt.Sprint(size))
+	if _, err := io.Copy(w, f); err != nil {
+		panic(http.ErrAbortHandler) // the reader is gone, or must learn that this is not all
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/heraldpush/herald/portal"
+)
+
+// Row is a line of the table of operations.
+type Row struct {
+	// Method is GET for what changes nothing, else POST.
+	Method string
+	// Path may name members of the request, such as
+	// "/v1/portal/keys/{id}/revoke".
+	Path string
+	// About says what it does.
+	About string
+}
+
+// Operation is one thing that can be done. In and Out are JSON objects.
+type Operation[In, Out any] struct {
+	Row
+	statuses map[portal.Code]int // where they differ from the common ones
+	run      func(context.Context, *portal.Portal, In) (Out, error)
+}
+
+// None is what an operation takes that needs nothing.
+type None struct{}
+
+// operation is an Operation without its types, for the table.
+type operation interface {
+	row() Row
+	// serve carries it out with the members of an In and returns an Out.
+	serve(ctx context.Context, p *portal.Portal, in members) (any, error)
+	// local is serve into out, an *Out.
+	local(ctx context.Context, p *portal.Portal, in members, out any) error
+}
+
+// operations are all but Backup, whose answer is no JSON.
+var operations = []operation{
+	GetAuthority, GetCRL,
+	ListTeams, CreateTeam,
+	ListApps, GetApp, RegisterApp,
+	ListCertificates, GetCertificate, IssueCertificate, RevokeCertificate,
+	ListKeys, CreateKey, RevokeKey,
+	ListDevices, ActivateDevice, RevokeDevice,
+	ListEnrolments, CreateEnrolment, RevokeEnrolment,
+	ListAudit,
+}
+
+// Table returns the whole API.
+func Table() []Row {
+	var t []Row
+	for _, o := range operations {
+		t = append(t, o.row())
+	}
+	return append(t, backupRow)
+}
+
+// Target is where operations are carried out: see Local and Remote.
+type Target interface {
+	call(ctx context.Context, o operation, in members, out any) error
+	backup(ctx context.Context, in BackupRequest, w io.Writer) error
+}
+
+// Call carries out o at t. Its error is a *Problem if the platform refuses,
+// besides those of the Target.
+func (o *Operation[In, Out]) Call(ctx context.Context, t Target, in In) (out Out, err error) {
+	m, err := membersOf(in)
+	if err != nil {
+		return out, err
+	}
+	for _, name := range o.pathNames() {
+		if v, ok := m.text(name); !ok || v == "" {
+			return out, newProblem(http.StatusBadRequest, CodeArgument, "", "%s is missing", name)
+		}
+	}
+	err = t.call(ctx, o, m, &out)
+	return out, err
+}
+
+func (o *Operation[In, Out]) row() Row { return o.Row }
+
+func (o *Operation[In, Out]) serve(ctx context.Context, p *portal.Portal, m members) (any, error) {
+	var in In
+	if err := m.into(&in); err != nil {
+		return nil, newProblem(http.StatusBadRequest, CodeArgument, "", "%s", describeJSON(err))
+	}
+	out, err := o.run(ctx, p, in)
+	if err != nil {
+		return nil, asProblem(err, o.statuses)
+	}
+	return out, nil
+}
+
+func (o *Operation[In, Out]) local(ctx context.Context, p *portal.Portal, m members, out any) error {
+	res, err := o.serve(ctx, p, m)
+	if err != nil {
+		return err
+	}
+	to, isOut := out.(*Out)
+	v, isResult := res.(Out)
+	if !isOut || !isResult {
+		return fmt.Errorf("operation %s gives %T, not %T", o.Path, res, out)
+	}
+	*to = v
+	return nil
+}
+
+// pathNames returns the names in the braces of the path.
+func (r Row) pathNames() (names []string) {
+	for part := range strings.SplitSeq(r.Path, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok {
+			names = append(names, strings.TrimSuffix(name, "}"))
+		}
+	}
+	return names
+}
+
+// members are the members of a JSON object.
+type members map[string]json.RawMessage
+
+func membersOf(v any) (m members, err error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	return m, nil
+}
+
+// text returns a member that is a string.
+func (m members) text(name string) (s string, ok bool) {
+	return s, json.Unmarshal(m[name], &s) == nil
+}
+
+func (m members) setText(name, s string) error {
+	b, err := json.Marshal(s)
+	m[name] = b
+	return err
+}
+
+// into writes m into a struct, which must have a field for each member.
+func (m members) into(v any) error {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return decodeStrictly(b, v)
+}
+
+// decodeStrictly reads one JSON value that has no member v lacks.
+func decodeStrictly(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one value")
+	}
+	return nil
+}
+
+// describeJSON says what is wrong with a request, and repeats no value of it.
+func describeJSON(err error) string {
+	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Sprintf("%s takes no %s", t.Field, t.Value)
+	}
+	if s, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Sprintf("the body is not JSON at byte %d", s.Offset)
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+// Local returns the portal in this process as a Target. Errors that are no
+// *Problem are the store's.
+func Local(p *portal.Portal) Target { return local{p} }
+
+type local struct{ portal *portal.Portal }
+
+func (l local) call(ctx context.Context, o operation, in members, out any) error {
+	return o.local(ctx, l.portal, in, out)
+}

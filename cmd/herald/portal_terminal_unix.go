@@ -1,0 +1,72 @@
+//go:build linux || darwin
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// askTerminal asks the person at the terminal for a line that is not shown as
+// it is typed.
+func askTerminal(ctx context.Context, prompt string) (_ string, err error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return "", errNoTerminal
+	}
+	defer tty.Close()
+	fd := int(tty.Fd())
+	before, err := unix.IoctlGetTermios(fd, getTermios)
+	if err != nil {
+		return "", errNoTerminal
+	}
+	hidden := *before
+	hidden.Lflag &^= unix.ECHO
+	if err := unix.IoctlSetTermios(fd, setTermios, &hidden); err != nil {
+		return "", fmt.Errorf("terminal: %w", err)
+	}
+	defer func() {
+		if back := unix.IoctlSetTermios(fd, setTermios, before); err == nil && back != nil {
+			err = fmt.Errorf("terminal: %w", back)
+		}
+	}()
+	if _, err := io.WriteString(tty, prompt); err != nil {
+		return "", fmt.Errorf("terminal: %w", err)
+	}
+	defer io.WriteString(tty, "\n") //nolint:errcheck // for the eye
+	if err := waitForLine(ctx, fd); err != nil {
+		return "", err
+	}
+	line, err := bufio.NewReader(io.LimitReader(tty, maxPassphrase+1)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("terminal: %w", err)
+	}
+	return strings.TrimRight(line, "\r\n"), nil
+}
+
+// pollEvery is how soon an interrupt is seen while a person types.
+const pollEvery = 200 * time.Millisecond
+
+// waitForLine waits until a line was typed, or ctx ends: the terminal must get
+// its echo back.
+func waitForLine(ctx context.Context, fd int) error {
+	for ctx.Err() == nil {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor
+		n, err := unix.Poll(fds, int(pollEvery.Milliseconds()))
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("terminal: %w", err)
+		}
+		if n > 0 {
+			return nil
+		}
+	}
+	return context.Cause(ctx)
+}
