@@ -245,7 +245,7 @@ func (c portalCertRevokeCmd) Run(ctx context.Context, s streams) error {
 			return err
 		}
 		return c.print(s, cert, func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "Certificate %s (%s) is revoked since %s: nobody can send with it, connections that use it end.\nNext, for gateways elsewhere: herald portal crl providers\n",
+			_, err := fmt.Fprintf(w, "Certificate %s (%s) is revoked since %s: nobody can send with it any more.\nNext, for gateways elsewhere: herald portal crl providers\n",
 				cert.Serial, cert.Subject, minute(cert.Revoked))
 			return err
 		})

@@ -81,7 +81,7 @@ func (d *developer) begin(ctx context.Context, p *platform.Platform, dir *folder
 // resume finds the files of an earlier run, and replaces those that are gone
 // or about to expire.
 func (d *developer) resume(ctx context.Context, p *platform.Platform, dir *folder) error {
-	if !d.goodIdentity(dir) {
+	if !d.goodIdentity(p, dir) {
 		key, err := newKey()
 		if err != nil {
 			return err
@@ -117,15 +117,18 @@ func (d *developer) resume(ctx context.Context, p *platform.Platform, dir *folde
 // newKey makes a key of the kind that Keychain's assistant makes.
 func newKey() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }
 
-// goodIdentity reports whether the certificate files are there and will be
-// good for a while.
-func (d *developer) goodIdentity(dir *folder) bool {
+// goodIdentity reports whether the certificate files are there, good, and will
+// be for a while.
+func (d *developer) goodIdentity(p *platform.Platform, dir *folder) bool {
 	b, err := os.ReadFile(d.ck)
 	if err != nil {
 		return false
 	}
 	id, err := credential.ParseIdentityPEM(b)
 	if err != nil || !fresh(id.Certificate) {
+		return false
+	}
+	if _, err := p.Portal.AdmitCertificate(id.Certificate, apns.Sandbox); err != nil { // revoked, for one
 		return false
 	}
 	if _, err := os.Stat(d.pkcs12); err != nil {

@@ -9,6 +9,7 @@ package dev
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/heraldpush/herald/admin"
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/console"
 	"github.com/heraldpush/herald/courier"
@@ -154,15 +156,24 @@ func (r *rig) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	values := r.values(phone, token, idle)
+	key := rand.Text()
+	values := r.values(phone, token, idle, key)
 	r.console.Describe(values.facts(), values.Curl())
-	serve(func() error { return r.serveHTTP(ctx, r.console) })
-	if err := r.dir.writeValues(values); err != nil {
+	serve(func() error { return r.serveHTTP(ctx, r.pages(key)) })
+	if err := errors.Join(r.dir.writeRun(values[KeyHTTP], key), r.dir.writeValues(values)); err != nil {
 		return err
 	}
 	r.cfg.Ready(Running{Dir: r.dir.dir, Kept: r.dir.kept, Temporary: r.dir.temporary, Values: values})
 	<-ctx.Done()
-	return r.dir.removeValues()
+	return r.dir.removeRunning()
+}
+
+// pages returns what answers over HTTP: the platform API, and the console.
+func (r *rig) pages(key string) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(admin.Prefix, admin.New(admin.Config{Portal: r.platform.Portal, Key: key, Logger: r.cfg.Logger}))
+	mux.Handle("/", r.console)
+	return mux
 }
 
 // startDevice starts the virtual device and waits until its app has a device

@@ -26,6 +26,7 @@ const (
 	markFile   = "herald.json"
 	lockFile   = "lock"
 	valuesFile = "dev.json"
+	runFile    = "run.json"
 )
 
 // folder is the folder of a run, locked by it.
@@ -106,7 +107,7 @@ func openFolder(dir string) (_ *folder, err error) {
 	if err := f.saveState(); err != nil {
 		return nil, err
 	}
-	return f, f.removeValues()
+	return f, f.removeRunning()
 }
 
 func (f *folder) path(name string) string { return filepath.Join(f.dir, name) }

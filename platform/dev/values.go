@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/console"
@@ -25,7 +26,8 @@ const (
 	KeyGatewaySandbox    Key = "gateway.sandbox"          // host:port
 	KeyGatewayProduction Key = "gateway.production"       // host:port
 	KeyCourier           Key = "courier"                  // host:port
-	KeyHTTP              Key = "http"                     // base URL of the console
+	KeyHTTP              Key = "http"                     // base URL of console and platform API
+	KeyAPIKey            Key = "api_key"                  // of the platform API, another at each run
 	KeyActivation        Key = "activation"               // URL
 	KeyEnrolmentCode     Key = "enrolment_code"           // may be used any number of times
 	KeyCA                Key = "ca"                       // path of the root certificate, PEM
@@ -43,12 +45,13 @@ const (
 )
 
 // values returns what dev.json says of r.
-func (r *rig) values(phone *device.Device, token, idle apns.DeviceToken) Values {
+func (r *rig) values(phone *device.Device, token, idle apns.DeviceToken, apiKey string) Values {
 	return Values{
 		KeyGatewaySandbox:    r.listeners.platform.Gateway[apns.Sandbox].Addr().String(),
 		KeyGatewayProduction: r.listeners.platform.Gateway[apns.Production].Addr().String(),
 		KeyCourier:           r.listeners.platform.Courier.Addr().String(),
 		KeyHTTP:              "http://" + r.listeners.http.Addr().String(),
+		KeyAPIKey:            apiKey,
 		KeyActivation:        r.activationURL(),
 		KeyEnrolmentCode:     r.dir.state.EnrolmentCode,
 		KeyCA:                r.developer.root,
@@ -107,10 +110,30 @@ func (f *folder) writeValues(v Values) error {
 	return f.write(valuesFile, append(b, '\n'), 0o600)
 }
 
-// removeValues removes dev.json: nothing answers there.
-func (f *folder) removeValues() error {
-	if err := os.Remove(f.path(valuesFile)); !errors.Is(err, fs.ErrNotExist) {
+// running is run.json: how other processes on this machine reach the platform
+// that runs on the folder.
+type running struct {
+	PID      int       `json:"pid"`
+	URL      string    `json:"url"`
+	AdminKey string    `json:"admin_key"`
+	Started  time.Time `json:"started_at"`
+}
+
+func (f *folder) writeRun(url, key string) error {
+	b, err := json.MarshalIndent(running{PID: os.Getpid(), URL: url, AdminKey: key, Started: time.Now().UTC()}, "", "\t")
+	if err != nil {
 		return err
 	}
-	return nil
+	return f.write(runFile, append(b, '\n'), 0o600)
+}
+
+// removeRunning removes dev.json and run.json: nothing answers there.
+func (f *folder) removeRunning() error {
+	var errs []error
+	for _, name := range []string{valuesFile, runFile} {
+		if err := os.Remove(f.path(name)); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
