@@ -74,8 +74,8 @@ func TestActivation(t *testing.T) {
 		"http/1.1": {"http/1.1"}, "h2 and http/1.1": {"h2", "http/1.1"}, "no ALPN": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, s *service) {
-				t.Helper()
+			bubble(t, func(s *service) {
+				t := s.t
 				code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, time.Hour)
 				must(t, err)
 				key := newECKey(t)
@@ -124,8 +124,8 @@ var weakRequest = sync.OnceValues(func() ([]byte, error) {
 func TestActivationRefused(t *testing.T) {
 	weakRequest, err := weakRequest()
 	must(t, err)
-	bubble(t, func(t *testing.T, s *service) {
-		t.Helper()
+	bubble(t, func(s *service) {
+		t := s.t
 		code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, time.Hour)
 		must(t, err)
 		good := requestPEM(newRequest(t, newECKey(t)))
@@ -173,8 +173,8 @@ func TestActivationRefused(t *testing.T) {
 // TestActivationByHand checks that a connection is sniffed by its first byte,
 // and a header or body that does not come is not waited for.
 func TestActivationByHand(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
-		t.Helper()
+	bubble(t, func(s *service) {
+		t := s.t
 		for _, send := range []string{"P", "POST /v1/activate HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"} {
 			conn, err := s.dialTLS(hello{protocols: []string{}})
 			must(t, err)
@@ -191,8 +191,8 @@ func TestActivationByHand(t *testing.T) {
 
 // TestActivationExpired checks that expired codes are refused as others are.
 func TestActivationExpired(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
-		t.Helper()
+	bubble(t, func(s *service) {
+		t := s.t
 		code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, time.Hour)
 		must(t, err)
 		time.Sleep(time.Hour + time.Second)

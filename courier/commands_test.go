@@ -11,7 +11,8 @@ import (
 )
 
 func TestFlush(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		d := s.login(s.newIdentity(), "")
 		for _, tt := range []struct{ wanted, got uint16 }{{0, 0}, {1, 1}, {128, 128}, {1024, 1024}, {1025, 1024}, {65535, 1024}} {
 			d.send(frame(wire.CommandFlush, item(1, u16(tt.wanted)), item(2, make([]byte, 64))))
@@ -28,7 +29,8 @@ func TestFlush(t *testing.T) {
 
 // TestSendMessage checks that each message is answered once and in order.
 func TestSendMessage(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		d := s.login(s.newIdentity(), "")
 		hash := apns.Topic("com.apple.madrid").Hash()
 		for i := range uint32(5) {
@@ -53,7 +55,7 @@ func TestSendMessage(t *testing.T) {
 
 // TestIgnored checks the commands that a courier has no use for.
 func TestIgnored(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
 		d := s.login(s.newIdentity(), "")
 		for _, c := range []wire.Command{0, 1, 8, 13, 14, 18, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 0x47, 0xff} {
 			for _, f := range [][]byte{frame(c), frame(c, item(1, u32(60)), item(250, make([]byte, 1000)))} {
@@ -66,7 +68,8 @@ func TestIgnored(t *testing.T) {
 }
 
 func TestKeepAlive(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		d := s.login(s.newIdentity(), "")
 		for _, f := range [][]byte{
 			frame(wire.CommandKeepAlive),
@@ -84,7 +87,8 @@ func TestKeepAlive(t *testing.T) {
 }
 
 func TestAppToken(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		d := s.login(s.newIdentity(), "")
 		other := s.login(s.newIdentity(), "")
 		hash := alertTopic.Hash()
@@ -117,7 +121,8 @@ func TestAppToken(t *testing.T) {
 
 // TestAppTokensBounded checks that one connection cannot fill the registry.
 func TestAppTokensBounded(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		const most = 4096
 		d := s.login(s.newIdentity(), "")
 		h := alertTopic.Hash()

@@ -126,7 +126,8 @@ func TestRefused(t *testing.T) {
 			if tt.key != nil {
 				key = tt.key(t)
 			}
-			bubble(t, func(t *testing.T, s *service) {
+			bubble(t, func(s *service) {
+				t := s.t
 				connect := tt.connect(t, s, s.activate(key))
 				d := s.open(hello{})
 				d.send(connect)
@@ -141,7 +142,9 @@ func rsaSigner(t *testing.T) crypto.Signer { t.Helper(); return newRSAKey(t) }
 // TestProviderIsNoDevice checks that a push certificate opens no connection,
 // though the same root has signed it.
 func TestProviderIsNoDevice(t *testing.T) {
-	syncPlatform(t, func(t *testing.T, p *apnstest.Platform, s *service) {
+	synctest.Test(t, func(t *testing.T) {
+		p := apnstest.New(t)
+		s := newService(t, p)
 		own := p.Developer.Identity
 		id := identity{key: own.Key, chain: [][]byte{own.Certificate.Raw}}
 		d := s.open(hello{})
@@ -170,7 +173,8 @@ func TestExpiredCertificate(t *testing.T) {
 func TestWrongClock(t *testing.T) {
 	for _, off := range []time.Duration{time.Hour, -time.Hour, 15*time.Minute + time.Second} {
 		t.Run(off.String(), func(t *testing.T) {
-			bubble(t, func(t *testing.T, s *service) {
+			bubble(t, func(s *service) {
+				t := s.t
 				id := s.newIdentity()
 				d := s.open(hello{})
 				d.send(id.connect(t, time.Now().Add(off), ""))
@@ -187,7 +191,7 @@ func TestWrongClock(t *testing.T) {
 			})
 		})
 	}
-	bubble(t, func(t *testing.T, s *service) { // within the window
+	bubble(t, func(s *service) { // within the window
 		id := s.newIdentity()
 		s.open(hello{}).loginAt(id, time.Now().Add(15*time.Minute))
 		s.open(hello{}).loginAt(id, time.Now().Add(-15*time.Minute))
@@ -203,7 +207,8 @@ func (d *rawDevice) loginAt(id identity, at time.Time) {
 // TestWrongClockAndMore checks that no stranger learns anything by a wrong
 // clock: who has the wrong key is told nothing of the time.
 func TestWrongClockAndMore(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		id := s.newIdentity()
 		id.key = newECKey(t)
 		d := s.open(hello{})
@@ -215,7 +220,8 @@ func TestWrongClockAndMore(t *testing.T) {
 // TestUnreadableBaseToken checks that a device with a base token of another
 // service gets one of this.
 func TestUnreadableBaseToken(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		id := s.newIdentity()
 		foreign := apns.BaseToken(slices.Repeat([]byte{0x55}, 32))
 		d := s.login(id, foreign)
@@ -260,7 +266,7 @@ func TestMalformed(t *testing.T) {
 		{"SendMessage with a broken item", true, []byte{10, 0, 0, 0, 1, 4}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, s *service) {
+			bubble(t, func(s *service) {
 				d := s.open(hello{})
 				if tt.after {
 					d.login(s.newIdentity(), "")
@@ -274,7 +280,8 @@ func TestMalformed(t *testing.T) {
 
 // TestLargestFrames checks that what is just allowed is taken.
 func TestLargestFrames(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		id := s.newIdentity()
 		connect := id.connect(t, time.Now(), "")
 		// Fill both up with items that nobody knows.
@@ -297,7 +304,8 @@ func TestLargestFrames(t *testing.T) {
 
 // TestByteByByte checks that it does not matter how the bytes come.
 func TestByteByByte(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		id := s.newIdentity()
 		d := s.open(hello{})
 		for _, b := range id.connect(t, time.Now(), "") {
@@ -318,7 +326,8 @@ func TestByteByByte(t *testing.T) {
 // TestConnectTwice checks that the second Connect on a connection replaces the
 // first.
 func TestConnectTwice(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		id := s.newIdentity()
 		d := s.login(id, "")
 		token := d.token(alertTopic)
@@ -352,7 +361,8 @@ func TestConnectTwice(t *testing.T) {
 
 // TestConnectTwiceWrong checks that a refused second Connect ends the session.
 func TestConnectTwiceWrong(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		id := s.newIdentity()
 		d := s.login(id, "")
 		d.send(id.connect(t, time.Now().Add(time.Hour), ""))
@@ -369,7 +379,8 @@ func TestConnectTwiceWrong(t *testing.T) {
 }
 
 func TestGoodbye(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		id := s.newIdentity()
 		d := s.login(id, "")
 		token := d.token(alertTopic)

@@ -39,7 +39,8 @@ func (s *service) wantGone(token apns.DeviceToken, since time.Time) {
 }
 
 func TestStored(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		id := s.newIdentity()
 		d := s.login(id, "")
 		tokens := make(map[apns.Topic]apns.DeviceToken)
@@ -73,6 +74,7 @@ func TestStored(t *testing.T) {
 		}
 		s.push(tokens[alertTopic], alert("live"))
 		d.ack(d.wantPayload(alert("live"), 0), wire.AckOK)
+		d.wantNothing()
 		d.close()
 		d = s.login(id, "")
 		d.ready(topics...) // all gone: NoStorage
@@ -82,7 +84,8 @@ func TestStored(t *testing.T) {
 }
 
 func TestUnacknowledgedComesAgain(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		id := s.newIdentity()
 		d := s.login(id, "")
 		token := d.token(alertTopic)
@@ -113,7 +116,7 @@ func TestUnacknowledgedComesAgain(t *testing.T) {
 }
 
 func TestLastConnectionWins(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
 		id := s.newIdentity()
 		older := s.login(id, "")
 		token := older.token(alertTopic)
@@ -135,7 +138,7 @@ func TestLastConnectionWins(t *testing.T) {
 }
 
 func TestWindow(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
 		const count, window = 20, 16
 		id := s.newIdentity()
 		d := s.login(id, "")
@@ -189,7 +192,8 @@ func TestAck(t *testing.T) {
 		{"an unknown status", 77, false, listed, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, s *service) {
+			bubble(t, func(s *service) {
+				t := s.t
 				id := s.newIdentity()
 				d := s.login(id, "")
 				token := d.token(alertTopic)
@@ -240,7 +244,7 @@ func TestAck(t *testing.T) {
 // TestAckForFormerToken checks that a notification to a device token that the
 // app had before does not cost it the one that it has.
 func TestAckForFormerToken(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
 		d := s.login(s.newIdentity(), "")
 		token := d.token(alertTopic)
 		d.ready(alertTopic)
@@ -264,7 +268,8 @@ func TestActivity(t *testing.T) {
 	later := alert("later")
 	later.Priority = apns.PriorityConserve
 
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		d := s.login(s.newIdentity(), "")
 		alerts, calls := d.token(alertTopic), d.token(voipTopic)
 		d.ready(alertTopic, voipTopic)
@@ -314,7 +319,7 @@ func TestActivity(t *testing.T) {
 
 // TestActiveBeforeFilter is the order of some devices of third parties.
 func TestActiveBeforeFilter(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
 		d := s.login(s.newIdentity(), "")
 		d.send(frame(wire.CommandSetActiveState, item(1, []byte{1}), item(2, u32(0x7fffffff))))
 		d.ready()
@@ -330,7 +335,7 @@ func TestActiveBeforeFilter(t *testing.T) {
 // TestFilter checks that a Filter replaces the one before, and is for the
 // device of this connection.
 func TestFilter(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
 		d := s.login(s.newIdentity(), "")
 		other := s.login(s.newIdentity(), "")
 		token := d.token(alertTopic)
@@ -363,7 +368,8 @@ func TestFilter(t *testing.T) {
 
 // TestExpiry checks item 5.
 func TestExpiry(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		d := s.login(s.newIdentity(), "")
 		token := d.token(alertTopic)
 		d.ready(alertTopic)

@@ -56,22 +56,18 @@ type service struct {
 	sender   *apnsclient.Sender // nil without a gateway
 }
 
-// bubble runs a test in virtual time, with a whole platform.
-func bubble(t *testing.T, f func(t *testing.T, s *service)) {
+// bubble runs a test in virtual time, with a whole platform. Its own t is s.t.
+func bubble(t *testing.T, f func(s *service)) {
 	t.Helper()
-	syncPlatform(t, func(t *testing.T, _ *apnstest.Platform, s *service) { t.Helper(); f(t, s) })
+	synctest.Test(t, func(t *testing.T) { f(newService(t, apnstest.New(t))) })
 }
 
-// syncPlatform is bubble for a test that needs the platform itself.
-func syncPlatform(t *testing.T, f func(t *testing.T, p *apnstest.Platform, s *service)) {
+func newService(t *testing.T, p *apnstest.Platform) *service {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		p := apnstest.New(t)
-		f(t, p, &service{
-			t: t, dial: p.Dial, address: p.CourierAddr(), roots: p.Roots,
-			portal: p.Portal, registry: p.Registry, spool: p.Spool, sender: p.NewSender(t),
-		})
-	})
+	return &service{
+		t: t, dial: p.Dial, address: p.CourierAddr(), roots: p.Roots,
+		portal: p.Portal, registry: p.Registry, spool: p.Spool, sender: p.NewSender(t),
+	}
 }
 
 // parts are what a courier is put together from where a test needs a say in

@@ -11,7 +11,8 @@ import (
 // TestNoConnect checks what ends a connection on which no Connect is accepted
 // within 30 s of its start.
 func TestNoConnect(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		raw, err := s.dial(t.Context(), "tcp", s.address) // not even TLS
 		must(t, err)
 		began := time.Now()
@@ -22,10 +23,10 @@ func TestNoConnect(t *testing.T) {
 			t.Errorf("a connection without TLS ended after %v, want 30s", took)
 		}
 	})
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
 		s.open(hello{}).wantClosed(30 * time.Second)
 	})
-	bubble(t, func(t *testing.T, s *service) { // a part of it
+	bubble(t, func(s *service) { // a part of it
 		d := s.open(hello{})
 		time.Sleep(20 * time.Second)
 		d.send([]byte{7})
@@ -33,7 +34,8 @@ func TestNoConnect(t *testing.T) {
 		d.send([]byte{0, 0})
 		d.wantClosed(5 * time.Second)
 	})
-	bubble(t, func(t *testing.T, s *service) { // a wrong clock, and no second attempt
+	bubble(t, func(s *service) { // a wrong clock, and no second attempt
+		t := s.t
 		id := s.newIdentity()
 		d := s.open(hello{})
 		time.Sleep(10 * time.Second)
@@ -47,7 +49,7 @@ func TestNoConnect(t *testing.T) {
 }
 
 func TestNoFilter(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
 		d := s.login(s.newIdentity(), "")
 		for range 5 { // other frames do not stand for it
 			time.Sleep(10 * time.Second)
@@ -56,7 +58,7 @@ func TestNoFilter(t *testing.T) {
 		}
 		d.wantClosed(10 * time.Second)
 	})
-	bubble(t, func(t *testing.T, s *service) { // in the last moment
+	bubble(t, func(s *service) { // in the last moment
 		d := s.login(s.newIdentity(), "")
 		time.Sleep(59 * time.Second)
 		d.ready()
@@ -82,7 +84,7 @@ func TestIdle(t *testing.T) {
 		{"unknown command", frame(0xff), 35 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, s *service) {
+			bubble(t, func(s *service) {
 				d := s.login(s.newIdentity(), "")
 				d.ready()
 				if tt.send != nil {
@@ -106,7 +108,7 @@ func TestIdle(t *testing.T) {
 // TestAlive checks that each frame is a sign of life, and a part of one is
 // none.
 func TestAlive(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
 		d := s.login(s.newIdentity(), "")
 		d.ready()
 		for range 100 {
@@ -124,7 +126,8 @@ func TestAlive(t *testing.T) {
 // TestNotReading checks that a device that does not read is let go, and loses
 // nothing.
 func TestNotReading(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		id := s.newIdentity()
 		d := s.login(id, "")
 		token := d.token(alertTopic)
@@ -155,7 +158,8 @@ func TestNotReading(t *testing.T) {
 
 // TestNotReadingDelivery is the same where it is the delivery that blocks.
 func TestNotReadingDelivery(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		id := s.newIdentity()
 		d := s.login(id, "")
 		token := d.token(alertTopic)

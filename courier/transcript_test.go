@@ -29,7 +29,8 @@ func TestTranscript(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			key := tt.key(t)
-			bubble(t, func(t *testing.T, s *service) {
+			bubble(t, func(s *service) {
+				t := s.t
 				id := s.activate(key)
 				nonce := newNonce(t, time.Now())
 				signature, err := nonce.Sign(id.key)
@@ -144,7 +145,8 @@ func TestOlderLogin(t *testing.T) {
 		{"apns-security-v3 with a client certificate", nil, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, s *service) {
+			bubble(t, func(s *service) {
+				t := s.t
 				id := s.newIdentity()
 				d := s.open(hello{protocols: tt.protocols, identity: id.tls(), maxVersion: tt.maxVersion})
 				d.send(frame(wire.CommandConnect, item(2, []byte{1}), item(5, u32(0x41))))
@@ -162,7 +164,8 @@ func TestOlderLogin(t *testing.T) {
 
 // TestOlderLoginRefused checks that TLS proves devices of this service alone.
 func TestOlderLoginRefused(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		for _, protocols := range [][]string{{wire.ALPNSecurityV2}, {}} {
 			d := s.open(hello{protocols: protocols})
 			d.send(frame(wire.CommandConnect, item(2, []byte{1}), item(5, u32(0x41))))
@@ -182,7 +185,8 @@ func TestOlderLoginRefused(t *testing.T) {
 
 // TestALPN checks which protocol is taken.
 func TestALPN(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		for _, tt := range []struct {
 			offer []string
 			want  string // empty means refused
@@ -209,7 +213,8 @@ func TestALPN(t *testing.T) {
 // TestHeraldExtensions checks that extension items come where they were
 // negotiated; that they do not elsewhere, TestTranscript does.
 func TestHeraldExtensions(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		d := s.open(hello{protocols: []string{wire.ALPNHerald, wire.ALPNSecurityV3}})
 		d.login(s.newIdentity(), "")
 		token := d.token(alertTopic)
@@ -227,7 +232,8 @@ func TestHeraldExtensions(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	bubble(t, func(t *testing.T, s *service) {
+	bubble(t, func(s *service) {
+		t := s.t
 		for _, tt := range []struct {
 			serverName string
 			want       apns.Environment

@@ -33,22 +33,27 @@ const maxChain = 10
 // ParseIdentityPEM reads an identity from text, such as a ck.pem: a private
 // key that is not encrypted, its certificate, and perhaps further certificates
 // of the chain, in any order. The error wraps ErrKeyMismatch if no certificate
-// is the key's. Each error says what was found, and nothing of the key.
-func ParseIdentityPEM(data []byte) (Identity, error) {
-	id, err := parseIdentityPEM(data)
+// is the key's, ErrNoKey, ErrNoCertificate, or ErrNoPassword if the key is
+// encrypted. Each error says what was found, and nothing of the key.
+func ParseIdentityPEM(data []byte) (Identity, error) { return OpenIdentityPEM(data, nil) }
+
+// OpenIdentityPEM is ParseIdentityPEM for a key that may be encrypted. Its
+// errors are those of ParseIdentityPEM and of ParsePrivateKeyPEM.
+func OpenIdentityPEM(data []byte, password func() (string, error)) (Identity, error) {
+	id, err := openIdentityPEM(data, password)
 	if err != nil {
 		return Identity{}, fmt.Errorf("identity: %w", err)
 	}
 	return id, nil
 }
 
-func parseIdentityPEM(data []byte) (Identity, error) {
+func openIdentityPEM(data []byte, password func() (string, error)) (Identity, error) {
 	blocks, err := pemBlocks(data)
 	if err != nil {
 		return Identity{}, err
 	}
 	defer clearKeys(blocks)
-	var id Identity
+	var key *pem.Block
 	var certs []*x509.Certificate
 	for i, b := range blocks {
 		switch {
@@ -62,24 +67,28 @@ func parseIdentityPEM(data []byte) (Identity, error) {
 			}
 			certs = append(certs, cert)
 		case isKeyBlock(b):
-			if id.Key != nil {
+			if key != nil {
 				return Identity{}, errors.New("more than one private key")
 			}
-			if id.Key, err = parseKeyBlock(b); err != nil {
-				return Identity{}, err
-			}
+			key = b
 		case b.Type == pemECParameters: // openssl ecparam writes the curve first
 		default:
 			return Identity{}, fmt.Errorf("block %d is %s; want a certificate and a private key", i+1, describePEM(b))
 		}
 	}
 	switch {
-	case id.Key == nil:
-		return Identity{}, errors.New("a certificate without a private key: export it together with the key it was requested with")
+	case key == nil && len(certs) == 0:
+		return Identity{}, errors.New("neither a private key nor a certificate")
+	case key == nil:
+		return Identity{}, fmt.Errorf("%w: export it together with the key it was requested with", ErrNoKey)
 	case len(certs) == 0:
-		return Identity{}, errors.New("a private key without a certificate: this is half of the pair")
+		return Identity{}, fmt.Errorf("%w: this is half of the pair", ErrNoCertificate)
 	}
-	return id.pair(certs)
+	signer, err := openKeyBlock(key, password) // last: nobody is asked for a password in vain
+	if err != nil {
+		return Identity{}, err
+	}
+	return Identity{Key: signer}.pair(certs)
 }
 
 // pair finds the certificate of id's key. Order proves nothing: tools write

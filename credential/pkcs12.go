@@ -4,17 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
-
-	"software.sslmate.com/src/go-pkcs12"
 )
 
 // PKCS12Style says for whom a PKCS#12 file is encrypted
 // (docs/protocol/certificates.md#pkcs12).
 type PKCS12Style uint8
 
-// The styles. There is no zero style. Both are pinned: what a library calls
-// its modern way may move on, and OpenSSL 3.0 reports the next one's files as
-// a wrong password.
+// The styles. There is no zero style. All are pinned: what a library calls its
+// modern way may move on, and OpenSSL 3.0 reports the next one's files as a
+// wrong password.
 const (
 	// PKCS12Modern is AES-256-CBC with HMAC-SHA-256, for readers from OpenSSL
 	// 1.1.1, Java 12 and Windows Server 2019 on.
@@ -22,15 +20,21 @@ const (
 	// PKCS12Compat is 3DES with SHA-1, for everything else. Whoever has the
 	// file and time has the key.
 	PKCS12Compat
+	// PKCS12Legacy is what Keychain writes: RC2 with 40 bits for the
+	// certificates, which protects nothing, and 3DES for the keys. It is for
+	// readers that know no more; OpenSSL 3 reads it only with -legacy.
+	PKCS12Legacy
 )
 
-// String returns "modern" or "compat".
+// String returns "modern", "compat" or "legacy".
 func (s PKCS12Style) String() string {
 	switch s {
 	case PKCS12Modern:
 		return "modern"
 	case PKCS12Compat:
 		return "compat"
+	case PKCS12Legacy:
+		return "legacy"
 	}
 	return fmt.Sprintf("PKCS12Style(%d)", uint8(s))
 }
@@ -43,24 +47,14 @@ func (id Identity) MarshalPKCS12(password string, style PKCS12Style) ([]byte, er
 	if err := id.check(); err != nil {
 		return nil, fmt.Errorf("pkcs12: %w", err)
 	}
-	if err := checkPKCS12Password(password); err != nil {
-		return nil, fmt.Errorf("pkcs12: %w", err)
+	file := PKCS12{
+		Keys:         []PKCS12Key{{Key: id.Key}},
+		Certificates: []PKCS12Certificate{{Certificate: id.Certificate}},
 	}
-	var enc *pkcs12.Encoder
-	switch style {
-	case PKCS12Modern:
-		enc = pkcs12.Modern2023
-	case PKCS12Compat:
-		enc = pkcs12.LegacyDES
-	default:
-		return nil, fmt.Errorf("pkcs12: no such style: %v", style)
+	for _, c := range id.Chain {
+		file.Certificates = append(file.Certificates, PKCS12Certificate{Certificate: c})
 	}
-	der, err := enc.Encode(id.Key, id.Certificate, id.Chain, password)
-	if err != nil {
-		// The encoder has seen the key; its text is dropped.
-		return nil, errors.New("pkcs12: the private key can not be written: it is not in memory, or of an unknown kind")
-	}
-	return der, nil
+	return file.Marshal(password, style)
 }
 
 // checkPKCS12Password refuses what PKCS#12 can not carry: its passwords are

@@ -2,9 +2,9 @@ package credential
 
 import (
 	"crypto"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 )
 
 // isKeyBlock reports whether b is labelled as a private key, encrypted or not.
@@ -16,23 +16,18 @@ func isKeyBlock(b *pem.Block) bool {
 	return false
 }
 
-// parseKeyBlock reads a private key in any of the three forms in which tools
-// write one, whatever its label says. The errors of the parsers are dropped on
-// purpose: they have seen the key.
+// parseKeyBlock reads a private key that is not encrypted, in any of the three
+// forms in which tools write one, whatever its label says. The errors of the
+// parsers are dropped on purpose: they have seen the key.
 func parseKeyBlock(b *pem.Block) (crypto.Signer, error) {
 	if b.Type == pemEncryptedKey || b.Headers[pemKeyEncryption] != "" {
-		return nil, errors.New("the private key is encrypted: take the pass phrase off, for example with openssl pkey")
+		return nil, fmt.Errorf("%w: take the pass phrase off, for example with openssl pkey", ErrNoPassword)
 	}
-	if key, err := x509.ParsePKCS8PrivateKey(b.Bytes); err == nil {
-		if s, ok := key.(crypto.Signer); ok {
-			return s, nil
-		}
-		return nil, errors.New("the private key can not sign")
+	key, err := parsePKCS8(b.Bytes)
+	if !errors.Is(err, errNotPKCS8) {
+		return key, err
 	}
-	if key, err := x509.ParseECPrivateKey(b.Bytes); err == nil {
-		return key, nil
-	}
-	if key, err := x509.ParsePKCS1PrivateKey(b.Bytes); err == nil {
+	if key, ok := parseTraditionalKey(b.Bytes); ok {
 		return key, nil
 	}
 	if what := describeDER(b.Bytes); what != "" {

@@ -77,8 +77,8 @@ func TestStoreFaultOfABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		p := w.dial(t, dialing{certificate: w.pushCertificate(t, demo, credential.PushUniversal)})
-		release := make(chan struct{})
-		w.store.before(func(context.Context) error { <-release; return errDisk })
+		release := make(chan error)
+		w.store.before(until(release))
 		ids := []uint32{p.send(w.push(t))}
 		synctest.Wait()
 		for range 50 { // wait for the first one, and are the second batch
@@ -86,10 +86,10 @@ func TestStoreFaultOfABatch(t *testing.T) {
 		}
 		bad := p.send(w.push(t).to("x"))
 		synctest.Wait()
-		release <- struct{}{}
+		release <- errDisk
 		wantFault(t, p.await(ids[0]))
 		w.wantLogged(t, "pushes=1 ")
-		close(release)
+		release <- errDisk
 		for _, id := range ids {
 			wantFault(t, p.await(id))
 		}

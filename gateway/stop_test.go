@@ -78,8 +78,8 @@ func TestStopInProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		p := w.dial(t, dialing{certificate: w.pushCertificate(t, demo, credential.PushUniversal)})
-		release := make(chan struct{})
-		w.store.before(func(context.Context) error { <-release; return nil })
+		release := make(chan error)
+		w.store.before(until(release))
 		first := p.send(w.push(t))
 		synctest.Wait()
 		within := w.stopping(t)
@@ -224,8 +224,8 @@ func TestPeerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		p := w.dial(t, dialing{})
-		q, release := w.push(t), make(chan struct{})
-		w.exceptions.before(func(context.Context) error { <-release; return nil })
+		q, release := w.push(t), make(chan error)
+		w.exceptions.before(until(release))
 		p.send(q)
 		synctest.Wait()
 		if err := p.nc.Close(); err != nil {

@@ -169,7 +169,7 @@ func TestBindingUndecided(t *testing.T) {
 		p := w.dial(t, dialing{})
 		ours, theirs := w.push(t), w.theirs(t)
 		decision := make(chan error)
-		w.exceptions.before(func(context.Context) error { return <-decision })
+		w.exceptions.before(until(decision))
 		first := p.send(ours)
 		synctest.Wait()
 		p.want(theirs, refused(apns.InvalidProviderToken))

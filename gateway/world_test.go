@@ -326,6 +326,19 @@ func (l *logs) take() []string {
 	return strings.Split(text, "\n")
 }
 
+// until returns what has a store wait for its outcome, but no longer than it is
+// asked to.
+func until(outcome <-chan error) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		select {
+		case err := <-outcome:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // faultySpool is a store that fails, or waits, as told.
 type faultySpool struct {
 	spool.Store
