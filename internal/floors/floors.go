@@ -15,10 +15,11 @@ type Floor int
 // one kind of package that may import from its own floor: its room, and no
 // other.
 var Map = map[string]Floor{
-	"apns":            0, // the nouns
-	"internal/memnet": 0, // a network in memory
-	"internal/floors": 0, // this map
-	"internal/door":   0, // accepting connections
+	"apns":              0, // the nouns
+	"internal/memnet":   0, // a network in memory
+	"internal/floors":   0, // this map
+	"internal/door":     0, // accepting connections
+	"internal/envelope": 0, // secrets at rest
 
 	"wire":       1, // bytes and nouns: provider API, courier protocol
 	"credential": 1, // keys, provider tokens, requests, certificates
