@@ -1,0 +1,117 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// applicationID marks a database as one of Herald: "Hrld".
+const applicationID = 0x48726c64
+
+// migrations bring a database from each version to the next; the first makes
+// it. What is here was in use and is not changed: what changes is added.
+//
+// Times are nanoseconds since the epoch, UTC; NULL is the zero time.
+var migrations = []string{`
+CREATE TABLE records (
+	kind TEXT NOT NULL,
+	id   TEXT NOT NULL,
+	body BLOB NOT NULL, -- JSON
+	PRIMARY KEY (kind, id)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE token_keys (
+	environment TEXT PRIMARY KEY,
+	key         BLOB NOT NULL
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE devices (
+	ordinal INTEGER PRIMARY KEY,
+	id      TEXT NOT NULL UNIQUE,
+	entered INTEGER
+) STRICT;
+
+CREATE TABLE topics (
+	ordinal INTEGER PRIMARY KEY,
+	hash    BLOB NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE exceptions (
+	device      INTEGER NOT NULL, -- its ordinal, as a signed number
+	topic       BLOB NOT NULL,    -- its hash
+	environment TEXT NOT NULL,
+	generation  INTEGER NOT NULL,
+	removed     INTEGER,
+	former      INTEGER,
+	PRIMARY KEY (device, topic, environment)
+) WITHOUT ROWID, STRICT;
+`}
+
+// VersionError says that a database was written by a later version of Herald.
+type VersionError struct {
+	Path string
+	// Have is the version of the database, Known the last one that this
+	// program knows.
+	Have, Known int
+}
+
+// Error names the file and both versions.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s is of a later version of herald (schema %d, this one knows up to %d)", e.Path, e.Have, e.Known)
+}
+
+// checkVersion returns an error unless the database is ours, or empty, and of
+// a version that is known.
+func checkVersion(ctx context.Context, conn *sql.Conn, path string) error {
+	var version, application, tables int
+	err := errors.Join(
+		conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version),
+		conn.QueryRowContext(ctx, "PRAGMA application_id").Scan(&application),
+		conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables),
+	)
+	if err != nil {
+		return fault(path, err)
+	}
+	isEmpty := version == 0 && application == 0 && tables == 0
+	if !isEmpty && application != applicationID {
+		return fmt.Errorf("%s is not a database of herald", path)
+	}
+	if version > len(migrations) {
+		return &VersionError{path, version, len(migrations)}
+	}
+	return nil
+}
+
+// migrate brings the database up to date, in one transaction.
+func migrate(ctx context.Context, conn *sql.Conn, path string) (err error) {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return fault(path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fault(path, err), tx.Rollback())
+		}
+	}()
+	var version int
+	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	for n, migration := range migrations {
+		if n < version {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, migration); err != nil {
+			return fmt.Errorf("to version %d: %w", n+1, err)
+		}
+	}
+	if version < len(migrations) {
+		marks := fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", applicationID, len(migrations))
+		if _, err := tx.ExecContext(ctx, marks); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}

@@ -1,0 +1,91 @@
+package sqlite
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/heraldpush/herald/portal"
+	"github.com/heraldpush/herald/portal/portaltest"
+	"github.com/heraldpush/herald/registry"
+	"github.com/heraldpush/herald/registry/registrytest"
+)
+
+// again are the ways to open a database again: it was closed, or its machine
+// stopped and left the files as they were.
+var again = map[string]func(t *testing.T, d *Database) *Database{
+	"closed": func(t *testing.T, d *Database) *Database {
+		t.Helper()
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		return open(t, d.path)
+	},
+	"crashed": func(t *testing.T, d *Database) *Database {
+		t.Helper()
+		return open(t, copyFiles(t, d.path))
+	},
+}
+
+func TestPortal(t *testing.T) {
+	for name, again := range again {
+		t.Run(name, func(t *testing.T) {
+			portaltest.Run(t, func(t *testing.T) (portal.Store, func() portal.Store) {
+				d := open(t, newPath(t))
+				return d.Portal(), func() portal.Store { return again(t, d).Portal() }
+			})
+		})
+	}
+}
+
+func TestRegistry(t *testing.T) {
+	for name, again := range again {
+		t.Run(name, func(t *testing.T) {
+			registrytest.Run(t, func(t *testing.T) (registry.Store, func() registry.Store) {
+				d := open(t, newPath(t))
+				return d.Registry(), func() registry.Store { d = again(t, d); return d.Registry() }
+			})
+		})
+	}
+}
+
+func newPath(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "herald.db")
+}
+
+// open opens a database for a test.
+func open(t testing.TB, path string) *Database {
+	t.Helper()
+	d, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// copyFiles copies a database and its log, and returns where to. The index of
+// the log does not outlive its machine.
+func copyFiles(t *testing.T, path string) string {
+	t.Helper()
+	to := newPath(t)
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(path + suffix)
+		if os.IsNotExist(err) {
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(to+suffix, b, fs.FileMode(0o600))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return to
+}
