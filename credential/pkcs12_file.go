@@ -66,7 +66,7 @@ type PKCS12Certificate struct {
 
 // String says how much there is.
 func (p PKCS12) String() string {
-	return fmt.Sprintf("PKCS#12 with %d keys and %d certificates", len(p.Keys), len(p.Certificates))
+	return fmt.Sprintf("PKCS#12 (keys: %d, certificates: %d)", len(p.Keys), len(p.Certificates))
 }
 
 // GoString is String, for the verb %#v.

@@ -283,7 +283,7 @@ func TestParsePKCS12Prefixes(t *testing.T) {
 
 // A changed bit never gives another key or certificate where there is a MAC.
 func TestParsePKCS12Changed(t *testing.T) {
-	data := readTestdata(t, "pkcs12/identity-plain.p12")
+	data := readTestdata(t, "pkcs12/identity-one-iteration.p12")
 	for i := range data {
 		changed := bytes.Clone(data)
 		changed[i] ^= 0x01
@@ -295,4 +295,23 @@ func TestParsePKCS12Changed(t *testing.T) {
 			t.Errorf("byte %d: another file is read", i)
 		}
 	}
+}
+
+func FuzzParsePKCS12(f *testing.F) {
+	for _, name := range []string{"identity-rc2-40", "identity-plain-no-mac", "empty-password-no-mac", "key-only-aes256", "two-java"} {
+		data := readTestdata(f, "pkcs12/"+name+".p12")
+		f.Add(data)
+		f.Add(toBER(f, data, false))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := parsePKCS12(data, "herald", &workLimit{max: 20_000}) // for speed
+		if err != nil {
+			return
+		}
+		for _, id := range p.Identities() {
+			if err := id.check(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }

@@ -69,8 +69,11 @@ rm -f two-java.p12 two-java-old.p12
 import '' identity-aes256.p12 two-java.p12
 import '' "$tmp/second.p12" two-java.p12
 printf 'herald\nsecret\nsecret\n' | keytool -importpass -alias word -keystore two-java.p12 -storetype PKCS12 > "$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
-import '-J-Dkeystore.pkcs12.legacy' identity-aes256.p12 two-java-old.p12
-import '-J-Dkeystore.pkcs12.legacy' "$tmp/second.p12" two-java-old.p12
+old='-J-Dkeystore.pkcs12.macAlgorithm=HmacPBESHA1 -J-Dkeystore.pkcs12.macIterationCount=3000
+-J-Dkeystore.pkcs12.certProtectionAlgorithm=PBEWithSHA1AndRC2_40 -J-Dkeystore.pkcs12.certPbeIterationCount=4000
+-J-Dkeystore.pkcs12.keyProtectionAlgorithm=PBEWithSHA1AndDESede -J-Dkeystore.pkcs12.keyPbeIterationCount=5000'
+import "$old" identity-aes256.p12 two-java-old.p12
+import "$old" "$tmp/second.p12" two-java-old.p12
 rm -f java-trust.p12
 store -importcert -noprompt -alias root -file root.cer -keystore java-trust.p12 -storetype PKCS12 -storepass herald
 
