@@ -26,6 +26,7 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script", RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"wait-for": waitFor, "capture": capture, "mode": mode, "status": status, "run-file": runFile,
+			"unbase64": unbase64, "issue": issue, "mangle": mangle, "join": joinFiles, "tells-nothing-of": tellsNothingOf, "json-env": jsonEnv,
 		},
 	})
 }

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/heraldpush/herald/credential"
+)
+
+// certConvertCmd writes a credential in another format.
+type certConvertCmd struct {
+	In       string       `arg:"" help:"File to read; - is standard input."`
+	Out      string       `arg:"" help:"File to write; its name says the format, unless --to does."`
+	To       targetFormat `placeholder:"FORMAT" help:"pem, der, p12, ck (certificate and key, PEM) or p8."`
+	Identity int          `placeholder:"N" help:"For ck: which one, if the file holds several."`
+	Force    bool         `help:"Replace the file if it exists."`
+	styleFlags
+	passwordFlags
+	newPasswordFlags
+	portalFormat
+}
+
+// targetFormat is what to convert to. Zero: the name says it.
+type targetFormat string
+
+const (
+	toPEM targetFormat = "pem"
+	toDER targetFormat = "der"
+	toP12 targetFormat = "p12"
+	toCK  targetFormat = "ck"
+	toP8  targetFormat = "p8"
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (t *targetFormat) UnmarshalText(text []byte) error {
+	all := []targetFormat{toPEM, toDER, toP12, toCK, toP8}
+	if !slices.Contains(all, targetFormat(text)) {
+		return fmt.Errorf("%q is none of pem, der, p12, ck, p8", text)
+	}
+	*t = targetFormat(text)
+	return nil
+}
+
+// Help says more than the line in the list of verbs.
+func (certConvertCmd) Help() string {
+	return `  pem  certificates, else a request, else the private key, not encrypted
+  der  one of these, as the .cer from the portal is
+  p12  everything, with a password
+  ck   certificate, key, chain: a ck.pem
+  p8   a provider key, which repairs a mangled one
+
+Names: .pem .crt .csr .certSigningRequest .key are pem, .cer .der are der,
+.p12 .pfx are p12, .p8 is p8, and ck.pem is ck.`
+}
+
+// converted is what the verb prints as JSON.
+type converted struct {
+	Files    []writtenFile        `json:"files"`
+	Password string               `json:"password,omitempty"`
+	Problems []credential.Problem `json:"problems"`
+}
+
+// Run implements the verb.
+func (c certConvertCmd) Run(ctx context.Context, s streams) error {
+	if c.To == "" {
+		var ok bool
+		if c.To, ok = formatOf(c.Out); !ok {
+			return withHint(usageError("the name %s does not say the format", plain(c.Out)), "--to pem, der, p12, ck or p8 does.")
+		}
+	}
+	in, err := readInput(c.In)
+	if err != nil {
+		return err
+	}
+	if in.is(c.Out) {
+		return withHint(usageError("%s would be read and replaced", plain(c.Out)), "give another name: what the new format has no room for would be lost.")
+	}
+	p := c.open(ctx)
+	f := inspect(in, p)
+	if f.err != nil {
+		return tell(s, f.report.Problems)
+	}
+	file, password, err := c.convert(f, p)
+	if err != nil {
+		return err
+	}
+	if err := writeOutputs(c.Force, file); err != nil {
+		return err
+	}
+	// Whether the credential is good for anything is not asked here.
+	told := append([]credential.Problem{}, warnings(f.report.Problems)...)
+	done := converted{writtenFiles([]output{file}), password.json(), told}
+	if err := c.print(s, done, func(w io.Writer) error {
+		_, err := io.WriteString(w, wrote([]output{file})+password.line(c.Out))
+		return err
+	}); err != nil {
+		return err
+	}
+	return tell(s, told)
+}
+
+// formatOf returns the format that a file's name says.
+func formatOf(name string) (targetFormat, bool) {
+	base := strings.ToLower(filepath.Base(name))
+	if base == defaultCK {
+		return toCK, true
+	}
+	switch filepath.Ext(base) {
+	case ".pem", ".crt", ".csr", ".certsigningrequest", ".key":
+		return toPEM, true
+	case ".cer", ".der":
+		return toDER, true
+	case ".p12", ".pfx":
+		return toP12, true
+	case ".p8":
+		return toP8, true
+	}
+	return "", false
+}
+
+// convert returns the file to be written, and its password if it gets one.
+func (c certConvertCmd) convert(f *inspected, p *passwords) (output, newPassword, error) {
+	if c.To == toCK {
+		file, err := c.identity(f)
+		return file, newPassword{}, err
+	}
+	held, err := f.open()
+	if err != nil {
+		return output{}, newPassword{}, err
+	}
+	switch c.To {
+	case toP12:
+		return c.toPKCS12(f, held, p)
+	case toP8:
+		file, err := c.toP8(f, held)
+		return file, newPassword{}, err
+	case toDER:
+		file, err := c.toDER(f, held)
+		return file, newPassword{}, err
+	default:
+		file, err := c.toPEM(f, held)
+		return file, newPassword{}, err
+	}
+}
+
+// identity returns a ck.pem.
+func (c certConvertCmd) identity(f *inspected) (output, error) {
+	id, _, err := credential.Assemble(f.File, credential.File{}, credential.AssembleOptions{Password: f.password, Number: c.Identity})
+	if err != nil {
+		return output{}, asProblem(err)
+	}
+	data, err := id.MarshalPEM()
+	return output{path: c.Out, data: data, mode: private, note: "unencrypted key, mode 0600"}, err
+}
+
+func (c certConvertCmd) toPKCS12(f *inspected, held *contents, p *passwords) (output, newPassword, error) {
+	file := held.pkcs12
+	if file == nil {
+		file = new(credential.PKCS12)
+		for _, key := range held.keys {
+			file.Keys = append(file.Keys, credential.PKCS12Key{Key: key})
+		}
+		for _, cert := range held.certs {
+			file.Certificates = append(file.Certificates, credential.PKCS12Certificate{Certificate: cert})
+		}
+	}
+	if len(file.Keys)+len(file.Certificates) == 0 {
+		return output{}, newPassword{}, f.nothing()
+	}
+	password, err := c.choose(p, "Password for "+c.Out)
+	if err != nil {
+		return output{}, newPassword{}, err
+	}
+	data, err := file.Marshal(password.text, c.style())
+	return output{path: c.Out, data: data, mode: private, note: styleWords(c.style())}, password, err
+}
+
+func (c certConvertCmd) toP8(f *inspected, held *contents) (output, error) {
+	if len(held.keys) != 1 || len(held.certs) > 0 {
+		return output{}, wrong(credential.CodeP8, "%s is not a .p8: found %s.", f.report.Name, f.report.Kind)
+	}
+	key, ok := held.keys[0].(*ecdsa.PrivateKey)
+	if !ok {
+		return output{}, wrong(credential.CodeP8, "%s is not a .p8: found a private key that is not ECDSA.", f.report.Name)
+	}
+	data, err := credential.MarshalP8(key)
+	if err != nil {
+		return output{}, wrong(credential.CodeP8, "%s is not a .p8: its key is not on the curve P-256.", f.report.Name)
+	}
+	return output{path: c.Out, data: data, mode: private, note: "provider key, mode 0600"}, nil
+}
+
+func (c certConvertCmd) toPEM(f *inspected, held *contents) (output, error) {
+	switch {
+	case len(held.certs) > 0:
+		note := ""
+		if len(held.keys) > 0 {
+			note = "without the private key, which --to ck keeps"
+		}
+		return output{path: c.Out, data: credential.MarshalCertificatePEM(held.certs...), mode: public, note: note}, nil
+	case len(held.requests) == 1:
+		return output{path: c.Out, data: credential.MarshalRequestPEM(held.requests[0]), mode: public}, nil
+	case len(held.keys) == 1:
+		data, err := marshalKeyPEM(held.keys[0])
+		return output{path: c.Out, data: data, mode: private, note: "unencrypted key, mode 0600"}, err
+	}
+	return output{}, f.nothing()
+}
+
+func (c certConvertCmd) toDER(f *inspected, held *contents) (output, error) {
+	var leaves []*certificate
+	for _, cert := range held.certs {
+		if !cert.IsCA || len(held.certs) == 1 {
+			leaves = append(leaves, cert)
+		}
+	}
+	switch {
+	case len(leaves) == 1:
+		note := ""
+		if len(held.certs) > 1 || len(held.keys) > 0 {
+			note = "the certificate alone"
+		}
+		return output{path: c.Out, data: leaves[0].Raw, mode: public, note: note}, nil
+	case len(held.certs) > 0:
+		return output{}, wrong(credential.CodeMany, "%s holds %d certificates, and DER has room for one.", f.report.Name, len(held.certs))
+	case len(held.requests) == 1:
+		return output{path: c.Out, data: held.requests[0], mode: public}, nil
+	case len(held.keys) == 1:
+		data, err := marshalKeyDER(held.keys[0])
+		return output{path: c.Out, data: data, mode: private, note: "unencrypted key, mode 0600"}, err
+	}
+	return output{}, f.nothing()
+}
+
+// nothing says that there is nothing to convert, and what there is.
+func (f *inspected) nothing() error {
+	for _, o := range f.report.Objects {
+		if o.Kind == credential.KindRequest {
+			return wrong(credential.CodeRequest, "%s is a request, not a certificate.", f.report.Name)
+		}
+	}
+	return wrong(credential.CodeUnknown, "%s (%s) has nothing in it that could be written so.", f.report.Name, f.report.Kind)
+}
