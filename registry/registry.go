@@ -19,8 +19,8 @@ var ErrUnknownToken = errors.New("registry: not a token of this service and envi
 // concurrent use.
 type Registry struct {
 	store   Store
-	sealers map[apns.Environment]*sealer // never changes
-	topics  sync.Map                     // apns.TopicHash → uint32, a cache of the store
+	sealers map[apns.Environment]*siv // never changes
+	topics  sync.Map                  // apns.TopicHash → uint32, a cache of the store
 }
 
 // Config says what a Registry is made of.
@@ -36,9 +36,9 @@ func Open(ctx context.Context, cfg Config) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening registry: %w", err)
 	}
-	r := &Registry{store: cfg.Store, sealers: make(map[apns.Environment]*sealer)}
+	r := &Registry{store: cfg.Store, sealers: make(map[apns.Environment]*siv)}
 	for _, env := range apns.Environments {
-		if r.sealers[env], err = newSealer(keys[env]); err != nil {
+		if r.sealers[env], err = newSIV(keys[env]); err != nil {
 			return nil, fmt.Errorf("opening registry: token key of %v: %w", env, err)
 		}
 	}
@@ -78,13 +78,13 @@ func (r *Registry) Device(ctx context.Context, id apns.DeviceID) (apns.DeviceOrd
 
 // BaseToken returns the token by which a device names itself to the courier.
 func (r *Registry) BaseToken(d apns.DeviceOrdinal, env apns.Environment) apns.BaseToken {
-	return apns.BaseToken(r.sealers[env].seal(sealed{kind: kindBase, device: d, env: env}))
+	return apns.BaseToken(r.sealers[env].sealToken(sealed{kind: kindBase, device: d, env: env}))
 }
 
 // OpenBaseToken returns the device that a base token names. It returns
 // ErrUnknownToken if the token is not genuine or of the other environment.
 func (r *Registry) OpenBaseToken(t apns.BaseToken, env apns.Environment) (apns.DeviceOrdinal, error) {
-	s, ok := r.sealers[env].open(string(t))
+	s, ok := r.sealers[env].openToken(string(t))
 	if !ok || s.kind != kindBase || s.env != env {
 		return 0, ErrUnknownToken
 	}
@@ -113,7 +113,7 @@ func (r *Registry) DeviceToken(ctx context.Context, a apns.Address) (apns.Device
 			return "", fmt.Errorf("making device token: %w", err)
 		}
 	}
-	return apns.DeviceToken(r.sealers[a.Environment].seal(sealed{
+	return apns.DeviceToken(r.sealers[a.Environment].sealToken(sealed{
 		kind: kindApp, device: a.Device, topic: topic, env: a.Environment, generation: x.Generation,
 	})), nil
 }
@@ -124,7 +124,7 @@ func (r *Registry) DeviceToken(ctx context.Context, a apns.Address) (apns.Device
 // wants notifications (Unregistered, with the time); anything else is a fault
 // of the store.
 func (r *Registry) Resolve(ctx context.Context, t apns.DeviceToken, topic apns.Topic, env apns.Environment) (apns.Address, error) {
-	s, ok := r.sealers[env].open(string(t))
+	s, ok := r.sealers[env].openToken(string(t))
 	if !ok || s.kind != kindApp || s.env != env {
 		return apns.Address{}, apns.Reject(apns.BadDeviceToken, r.foreign(t, env))
 	}
@@ -155,7 +155,7 @@ func (r *Registry) Resolve(ctx context.Context, t apns.DeviceToken, topic apns.T
 // foreign says, for the log, where a refused token came from if that can be known.
 func (r *Registry) foreign(t apns.DeviceToken, env apns.Environment) string {
 	for other, sealer := range r.sealers {
-		if s, ok := sealer.open(string(t)); ok {
+		if s, ok := sealer.openToken(string(t)); ok {
 			if s.kind == kindBase {
 				return "it is a base token of " + other.String()
 			}

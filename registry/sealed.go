@@ -2,15 +2,12 @@ package registry
 
 import (
 	"encoding/binary"
-	"fmt"
-
-	"github.com/tink-crypto/tink-go/v2/daead/subtle"
 
 	"github.com/heraldpush/herald/apns"
 )
 
 // tokenKeyBytes is the size of a token key: AES-256-SIV takes two keys of 32.
-const tokenKeyBytes = subtle.AESSIVKeySize
+const tokenKeyBytes = 64
 
 // kind tells what a sealed token names.
 type kind byte
@@ -22,10 +19,6 @@ const (
 
 // maxGeneration is what fits into three bytes.
 const maxGeneration = 1<<24 - 1
-
-// plainBytes is what is under the seal; with the 16 bytes of the synthetic IV
-// it makes a token of 32.
-const plainBytes = 16
 
 // sealed is what a token says to those who hold the key:
 //
@@ -41,40 +34,21 @@ type sealed struct {
 	device     apns.DeviceOrdinal
 }
 
-// sealer makes and reads the tokens of one environment.
-type sealer struct{ siv *subtle.AESSIV }
-
-func newSealer(key []byte) (*sealer, error) {
-	if len(key) != tokenKeyBytes {
-		return nil, fmt.Errorf("%d bytes, want %d", len(key), tokenKeyBytes)
-	}
-	siv, err := subtle.NewAESSIV(key)
-	if err != nil {
-		return nil, err
-	}
-	return &sealer{siv}, nil
+// sealToken returns the token that says t.
+func (s *siv) sealToken(t sealed) string {
+	var plain [plainBytes]byte
+	plain[0] = byte(t.kind)<<4 | byte(t.env)
+	plain[1], plain[2], plain[3] = byte(t.generation>>16), byte(t.generation>>8), byte(t.generation)
+	binary.BigEndian.PutUint32(plain[4:], t.topic)
+	binary.BigEndian.PutUint64(plain[8:], uint64(t.device))
+	token := s.seal(plain)
+	return string(token[:])
 }
 
-func (s *sealer) seal(t sealed) string {
-	plain := make([]byte, 0, plainBytes)
-	plain = append(plain, byte(t.kind)<<4|byte(t.env), byte(t.generation>>16), byte(t.generation>>8), byte(t.generation))
-	plain = binary.BigEndian.AppendUint32(plain, t.topic)
-	plain = binary.BigEndian.AppendUint64(plain, uint64(t.device))
-	token, err := s.siv.EncryptDeterministically(plain, nil)
-	if err != nil {
-		// It fails only for plain texts of about 2 GB.
-		panic("registry: sealing 16 bytes: " + err.Error())
-	}
-	return string(token)
-}
-
-// open reads a token, and reports whether it was sealed by s.
-func (s *sealer) open(token string) (sealed, bool) {
-	if len(token) != apns.CourierTokenBytes {
-		return sealed{}, false
-	}
-	plain, err := s.siv.DecryptDeterministically([]byte(token), nil)
-	if err != nil || len(plain) != plainBytes {
+// openToken reads a token, and reports whether it was sealed by s.
+func (s *siv) openToken(token string) (sealed, bool) {
+	plain, ok := s.open(token)
+	if !ok {
 		return sealed{}, false
 	}
 	return sealed{
