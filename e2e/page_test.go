@@ -85,7 +85,7 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	for _, english := range []string{"../README.md", walkthrough} {
 		t.Run(filepath.Base(english), func(t *testing.T) {
-			chinese := strings.TrimSuffix(english, ".md") + ".zh-CN.md"
+			chinese := translation(english)
 			if diff := cmp.Diff(outline(t, english), outline(t, chinese)); diff != "" {
 				t.Errorf("%s and %s differ (-English +Chinese):\n%s", english, chinese, diff)
 			}
@@ -94,6 +94,9 @@ func TestPages(t *testing.T) {
 		})
 	}
 }
+
+// translation returns the path of a page in Chinese.
+func translation(english string) string { return strings.TrimSuffix(english, ".md") + ".zh-CN.md" }
 
 // outline returns what a translation keeps: the level of each heading, and the
 // code below it.

@@ -26,8 +26,13 @@ func startShell(t *testing.T, path string) *shell {
 	t.Helper()
 	cmd := exec.Command("bash", "--noprofile", "--norc") //nolint:noctx // the cleanup ends it
 	cmd.Dir = t.TempDir()
-	home := t.TempDir() // without a .curlrc
-	cmd.Env = append(environment(), "PATH="+path+string(filepath.ListSeparator)+os.Getenv("PATH"), "HOME="+home, "XDG_CONFIG_HOME="+home, "LC_ALL=C")
+	home := t.TempDir()
+	// At a terminal curl draws no progress meter, so it must not do so here.
+	if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("silent\nshow-error\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(environment(), "PATH="+path+string(filepath.ListSeparator)+os.Getenv("PATH"),
+		"HOME="+home, "CURL_HOME="+home, "XDG_CONFIG_HOME="+home, "LC_ALL=C")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
