@@ -47,14 +47,8 @@ func (p *Portal) AdmitCertificate(cert *x509.Certificate, env apns.Environment) 
 	if now := time.Now(); now.After(cert.NotAfter) || now.Before(cert.NotBefore) {
 		return nil, apns.Reject(apns.BadCertificate, "valid from "+cert.NotBefore.String()+" to "+cert.NotAfter.String())
 	}
-	p.mu.RLock()
-	known := p.certificates[serial(cert)]
-	p.mu.RUnlock()
-	switch {
-	case known == nil:
-		return nil, apns.Reject(apns.BadCertificate, "this portal has no record of it")
-	case !known.Revoked.IsZero():
-		return nil, apns.Reject(apns.BadCertificate, "revoked at "+known.Revoked.Format(time.RFC3339))
+	if err := p.CheckCertificate(cert); err != nil {
+		return nil, err
 	}
 	push, err := credential.ParsePushCertificate(cert)
 	if err != nil {
@@ -64,6 +58,22 @@ func (p *Portal) AdmitCertificate(cert *x509.Certificate, env apns.Environment) 
 		return nil, apns.Reject(apns.BadCertificateEnvironment, fmt.Sprintf("a %s certificate on %v", push.Kind, env))
 	}
 	return &Sender{Team: push.TeamID, certificate: &push, portal: p}, nil
+}
+
+// CheckCertificate checks that a provider's certificate is one of this portal's
+// and was not revoked; no more, so that it costs a handshake next to nothing.
+// The error is an *apns.Rejection, BadCertificate.
+func (p *Portal) CheckCertificate(cert *x509.Certificate) error {
+	p.mu.RLock()
+	known := p.certificates[serial(cert)]
+	p.mu.RUnlock()
+	switch {
+	case known == nil:
+		return apns.Reject(apns.BadCertificate, "this portal has no record of it")
+	case !known.Revoked.IsZero():
+		return apns.Reject(apns.BadCertificate, "revoked at "+known.Revoked.Format(time.RFC3339))
+	}
+	return nil
 }
 
 // AdmitProviderToken returns what the holder of a provider token may do in an

@@ -39,7 +39,7 @@ func (p *Portal) RegisterApp(ctx context.Context, team apns.TeamID, bundleID apn
 	case bundleID.BundleID() != bundleID:
 		return App{}, refuse(CodeBundleID, "The topics of all push types come with the App ID.", "%s ends in the suffix of a push type; register %s", bundleID, bundleID.BundleID())
 	}
-	err := p.store.Update(ctx, func(tx Tx) error {
+	err := p.change(ctx, func(tx Tx) error {
 		if _, err := getTeam(tx, team); err != nil {
 			return err
 		}
@@ -53,13 +53,12 @@ func (p *Portal) RegisterApp(ctx context.Context, team apns.TeamID, bundleID apn
 			return err
 		}
 		return put(tx, kindApp, string(bundleID), a)
+	}, func() {
+		p.apps[a.BundleID] = &a
 	})
 	if err != nil {
 		return App{}, fmt.Errorf("registering app: %w", err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.apps[a.BundleID] = &a
 	return a, nil
 }
 

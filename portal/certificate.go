@@ -56,7 +56,7 @@ func (p *Portal) IssueCertificate(ctx context.Context, app apns.Topic, kind cred
 	by := p.authority.providers
 	now := time.Now()
 	var issued Certificate
-	err = p.store.Update(ctx, func(tx Tx) error {
+	err = p.change(ctx, func(tx Tx) error {
 		of, err := getCertified(tx, app)
 		if err != nil {
 			return err
@@ -77,13 +77,12 @@ func (p *Portal) IssueCertificate(ctx context.Context, app apns.Topic, kind cred
 			return err
 		}
 		return put(tx, kindCertificate, issued.Serial, issued)
+	}, func() {
+		p.certificates[issued.Serial] = &issued
 	})
 	if err != nil {
 		return Certificate{}, fmt.Errorf("issuing certificate: %w", err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.certificates[issued.Serial] = &issued
 	return issued, nil
 }
 

@@ -141,7 +141,7 @@ func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (D
 	id := apns.DeviceID(apns.NewUUID())
 	by := p.authority.devices
 	var issued DeviceCertificate
-	err := p.store.Update(ctx, func(tx Tx) error {
+	err := p.change(ctx, func(tx Tx) error {
 		var e Enrolment
 		switch err := get(tx, kindEnrolment, hashCode(code), &e); {
 		case isNotFound(err):
@@ -173,13 +173,12 @@ func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (D
 			return err
 		}
 		return put(tx, kindDevice, string(id), issued)
+	}, func() {
+		p.devices[issued.Serial] = time.Time{}
 	})
 	if err != nil {
 		return DeviceCertificate{}, fmt.Errorf("activating device: %w", err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.devices[issued.Serial] = time.Time{}
 	return issued, nil
 }
 

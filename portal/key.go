@@ -109,7 +109,7 @@ func (p *Portal) CreateKey(ctx context.Context, spec KeySpec) (Key, []byte, erro
 		return Key{}, nil, fmt.Errorf("creating key: %w", err)
 	}
 	var related *Key
-	err = p.store.Update(ctx, func(tx Tx) error {
+	err = p.change(ctx, func(tx Tx) error {
 		if err := mayCreateKey(tx, spec); err != nil {
 			return err
 		}
@@ -120,15 +120,14 @@ func (p *Portal) CreateKey(ctx context.Context, spec KeySpec) (Key, []byte, erro
 			return err
 		}
 		return put(tx, kindKey, string(k.ID), k)
+	}, func() {
+		p.keys[k.ID] = &k
+		if related != nil {
+			p.keys[related.ID] = related
+		}
 	})
 	if err != nil {
 		return Key{}, nil, fmt.Errorf("creating key: %w", err)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.keys[k.ID] = &k
-	if related != nil {
-		p.keys[related.ID] = related
 	}
 	return k, p8, nil
 }

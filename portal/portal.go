@@ -20,6 +20,10 @@ type Portal struct {
 	sealer    Sealer
 	authority authority
 
+	// changing holds one while a change of what is also in memory is made, in
+	// the store and then there, so that both go through the same states.
+	changing chan struct{}
+
 	// What every push and every connection asks for is also in memory.
 	mu           sync.RWMutex
 	keys         map[apns.KeyID]*Key     // by ID, revoked ones too; guarded by mu; a Key in it does not change
@@ -27,6 +31,7 @@ type Portal struct {
 	certificates map[string]*Certificate // by serial, revoked ones too; guarded by mu; one in it does not change
 	devices      map[string]time.Time    // when revoked, by serial, zero for a good one; guarded by mu
 	verified     map[string]verified     // accepted provider tokens; guarded by mu
+	revocations  []Revocation            // since Open; guarded by mu
 	revoked      chan struct{}           // closed and replaced at each revocation; guarded by mu
 }
 
@@ -71,7 +76,7 @@ func Open(ctx context.Context, cfg Config) (*Portal, error) {
 		cfg.Sealer = unsealed{}
 	}
 	p := &Portal{
-		store: cfg.Store, sealer: cfg.Sealer,
+		store: cfg.Store, sealer: cfg.Sealer, changing: make(chan struct{}, 1),
 		keys: make(map[apns.KeyID]*Key), apps: make(map[apns.Topic]*App), certificates: make(map[string]*Certificate),
 		devices: make(map[string]time.Time), verified: make(map[string]verified), revoked: make(chan struct{}),
 	}
@@ -90,6 +95,24 @@ func Open(ctx context.Context, cfg Config) (*Portal, error) {
 		return nil, fmt.Errorf("opening portal: %w", err)
 	}
 	return p, nil
+}
+
+// change runs f in a transaction, and if that succeeds keep, with mu held, which
+// does to what is in memory what f did to the store.
+func (p *Portal) change(ctx context.Context, f func(Tx) error, keep func()) error {
+	select {
+	case p.changing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-p.changing }()
+	if err := p.store.Update(ctx, f); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	keep()
+	return nil
 }
 
 // get reads a record into v.

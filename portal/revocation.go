@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -34,16 +36,27 @@ var reasonCodes = map[RevocationReason]int{
 	ReasonPrivilegeWithdrawn:   9,
 }
 
+// Revocation says what was revoked: one of its fields is set.
+type Revocation struct {
+	// Certificate is the serial number of a push certificate.
+	Certificate string
+	// Key is that of a team.
+	Key apns.KeyID
+	// Device is whose certificate was revoked.
+	Device apns.DeviceID
+}
+
 // RevokeCertificate revokes a push certificate, now: senders that use it are
-// refused, and the doors end their connections (Revoked). Revoking twice
-// changes nothing. It returns a Refusal for an unknown serial number or reason.
+// refused, and the gateways end their connections
+// (docs/protocol/certificates.md#revocation). Revoking twice changes nothing.
+// It returns a Refusal for an unknown serial number or reason.
 func (p *Portal) RevokeCertificate(ctx context.Context, serial string, reason RevocationReason) (Certificate, error) {
 	if _, ok := reasonCodes[reason]; !ok {
 		return Certificate{}, refuse(CodeReason, "unspecified, key-compromise, superseded, cessation-of-operation or privilege-withdrawn.", "%q is not a reason", reason)
 	}
 	serial = normalSerial(serial)
 	var c Certificate
-	err := p.store.Update(ctx, func(tx Tx) error {
+	err := p.change(ctx, func(tx Tx) error {
 		if err := get(tx, kindCertificate, serial, &c); isNotFound(err) {
 			return errNoCertificate(serial)
 		} else if err != nil || !c.Revoked.IsZero() {
@@ -54,21 +67,22 @@ func (p *Portal) RevokeCertificate(ctx context.Context, serial string, reason Re
 			return err
 		}
 		return put(tx, kindCertificate, serial, c)
+	}, func() {
+		p.certificates[serial] = &c
+		p.announce(Revocation{Certificate: serial})
 	})
 	if err != nil {
 		return Certificate{}, fmt.Errorf("revoking certificate: %w", err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.certificates[serial] = &c
-	p.announce()
 	return c, nil
 }
 
-// RevokeKey revokes a provider's key, for good.
+// RevokeKey revokes a provider's key, for good: the next push with a provider
+// token that it signed is refused. Revoking twice changes nothing. It returns a
+// Refusal for an unknown key.
 func (p *Portal) RevokeKey(ctx context.Context, id apns.KeyID) (Key, error) {
 	var k Key
-	err := p.store.Update(ctx, func(tx Tx) error {
+	err := p.change(ctx, func(tx Tx) error {
 		if err := get(tx, kindKey, string(id), &k); isNotFound(err) {
 			return errNoKey(id)
 		} else if err != nil || !k.Revoked.IsZero() {
@@ -79,21 +93,23 @@ func (p *Portal) RevokeKey(ctx context.Context, id apns.KeyID) (Key, error) {
 			return err
 		}
 		return put(tx, kindKey, string(id), k)
+	}, func() {
+		p.keys[id] = &k
+		maps.DeleteFunc(p.verified, func(_ string, v verified) bool { return v.key.ID == id })
+		p.announce(Revocation{Key: id})
 	})
 	if err != nil {
 		return Key{}, fmt.Errorf("revoking key: %w", err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.keys[id] = &k
-	p.announce()
 	return k, nil
 }
 
-// RevokeDevice revokes the certificate of a device: it cannot connect any more.
+// RevokeDevice revokes the certificate of a device: the couriers close its
+// connection, and it cannot come back. Revoking twice changes nothing. It
+// returns a Refusal for an unknown device.
 func (p *Portal) RevokeDevice(ctx context.Context, id apns.DeviceID) (DeviceCertificate, error) {
 	var d DeviceCertificate
-	err := p.store.Update(ctx, func(tx Tx) error {
+	err := p.change(ctx, func(tx Tx) error {
 		if err := get(tx, kindDevice, string(id), &d); isNotFound(err) {
 			return refuse(CodeDevice, "`herald portal device list` names them.", "there is no device %q", id)
 		} else if err != nil || !d.Revoked.IsZero() {
@@ -104,19 +120,19 @@ func (p *Portal) RevokeDevice(ctx context.Context, id apns.DeviceID) (DeviceCert
 			return err
 		}
 		return put(tx, kindDevice, string(id), d)
+	}, func() {
+		p.devices[d.Serial] = d.Revoked
+		p.announce(Revocation{Device: id})
 	})
 	if err != nil {
 		return DeviceCertificate{}, fmt.Errorf("revoking device: %w", err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.devices[d.Serial] = d.Revoked
-	p.announce()
 	return d, nil
 }
 
 // announce tells the doors of a revocation. The caller holds mu.
-func (p *Portal) announce() {
+func (p *Portal) announce(r Revocation) {
+	p.revocations = append(p.revocations, r)
 	close(p.revoked)
 	p.revoked = make(chan struct{})
 }
@@ -128,6 +144,16 @@ func (p *Portal) Revoked() <-chan struct{} {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.revoked
+}
+
+// Revocations returns what was revoked since the portal was opened, the oldest
+// first and without the first n, and a channel that is closed at the next one.
+// What it returns, the portal refuses already. A repeated revocation may be in
+// it again.
+func (p *Portal) Revocations(n int) (revoked []Revocation, more <-chan struct{}) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return slices.Clone(p.revocations[n:]), p.revoked
 }
 
 // crlLifetime is how long a certificate revocation list is good.
