@@ -72,6 +72,8 @@ type Courier struct {
 	activation http.Handler
 	nonces     nonces
 	unproven   atomic.Int64 // connections that have not proved who they are
+	// connected is the connections that have, by the device that each is of.
+	connected door.Roll[apns.DeviceID, *link]
 }
 
 // New returns a courier, or says what the configuration lacks.
@@ -112,12 +114,13 @@ const alpnHTTP = "http/1.1"
 // Serve accepts connections until ctx ends or the listener fails. It closes
 // the listener, and returns when all connections have ended: nil if ctx ended.
 func (c *Courier) Serve(ctx context.Context, l net.Listener) error {
-	var web sync.WaitGroup
-	defer web.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	beside.Go(func() { c.endRevoked(ctx) })
 	given := newHandoff(l.Addr())
-	c.serveActivation(ctx, &web, given)
+	c.serveActivation(ctx, &beside, given)
 	if err := door.Serve(ctx, l, c.cfg.Logger, func(ctx context.Context, raw net.Conn) {
 		c.serveConn(ctx, raw, given)
 	}); err != nil {

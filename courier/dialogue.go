@@ -81,12 +81,12 @@ func (d *dialogue) connect(ctx context.Context, f wire.Frame) error {
 		d.greetBy = time.Now().Add(connectTimeout)
 	}
 	now := time.Now()
-	s, err := d.greeting.connect(ctx, m, now)
+	s, err := d.greeting.connect(ctx, m, now, d.link)
 	if err != nil {
 		return d.refuse(ctx, err, now)
 	}
 	if err := d.write(s.accepted(now).Append(nil)); err != nil {
-		s.inbox.Detach()
+		s.end(d.link)
 		return err
 	}
 	d.proven()
@@ -129,7 +129,7 @@ func (d *dialogue) endSession() {
 	}
 	d.stop()
 	d.delivering.Wait()
-	d.session.inbox.Detach()
+	d.session.end(d.link)
 	d.session = nil
 }
 

@@ -65,14 +65,35 @@ func connectAck(status wire.ConnectStatus, now time.Time) wire.ConnectAck {
 	}
 }
 
-// connect makes a session for the device that m proves to be. The error is a
-// refusedError if it does not; any other is a fault of a store, or the stop of
-// the spool.
-func (g greeting) connect(ctx context.Context, m wire.Connect, now time.Time) (*session, error) {
-	id, err := g.identify(m, now)
+// connect makes a session on a link for the device that m proves to be. The
+// error is a refusedError if it does not; any other is a fault of a store, or
+// the stop of the spool.
+func (g greeting) connect(ctx context.Context, m wire.Connect, now time.Time, on *link) (*session, error) {
+	revoked := g.courier.cfg.Portal.Revoked() // before the question, so that none is missed
+	id, leaf, err := g.identify(m, now)
 	if err != nil {
 		return nil, err
 	}
+	connected := &g.courier.connected
+	connected.Enter(id, on)
+	select {
+	case <-revoked: // it may be this one's, and was not there yet to be found
+		if _, err := g.courier.cfg.Portal.AdmitDevice(leaf); err != nil {
+			connected.Leave(id, on)
+			return nil, &refusedError{err: err}
+		}
+	default:
+	}
+	s, err := g.attach(ctx, id, m.BaseToken, now)
+	if err != nil {
+		connected.Leave(id, on)
+		return nil, err
+	}
+	return s, nil
+}
+
+// attach makes a session for a device that presents a base token, or none.
+func (g greeting) attach(ctx context.Context, id apns.DeviceID, base apns.BaseToken, now time.Time) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	reg := g.courier.cfg.Registry
@@ -82,7 +103,7 @@ func (g greeting) connect(ctx context.Context, m wire.Connect, now time.Time) (*
 	}
 	// A base token that cannot be read is replaced below. One of another
 	// device is refused: that would be a device posing as another.
-	if of, err := reg.OpenBaseToken(m.BaseToken, g.env); err == nil && of != device {
+	if of, err := reg.OpenBaseToken(base, g.env); err == nil && of != device {
 		return nil, refuse("device %s: the base token is of another device", id)
 	}
 	inbox, err := g.courier.cfg.Spool.Attach(ctx, device, g.env)
@@ -97,35 +118,35 @@ func (g greeting) connect(ctx context.Context, m wire.Connect, now time.Time) (*
 }
 
 // identify returns the device that m proves to be, by certificate and signed
-// nonce or by what TLS has proved (docs/protocol/courier.md#nonce). The error
-// is a refusedError.
-func (g greeting) identify(m wire.Connect, now time.Time) (apns.DeviceID, error) {
-	leaf := g.certificate
+// nonce or by what TLS has proved (docs/protocol/courier.md#nonce), and that
+// certificate. The error is a refusedError.
+func (g greeting) identify(m wire.Connect, now time.Time) (_ apns.DeviceID, leaf *x509.Certificate, _ error) {
+	leaf = g.certificate
 	if leaf == nil {
 		if len(m.Certificates) == 0 {
-			return "", refuse("no certificate, in Connect or in TLS")
+			return "", nil, refuse("no certificate, in Connect or in TLS")
 		}
 		var err error
 		if leaf, err = x509.ParseCertificate(m.Certificates[0]); err != nil {
-			return "", refuse("device certificate: %w", err)
+			return "", nil, refuse("device certificate: %w", err)
 		}
 	}
 	// The certificate first: no work for a stranger's signature.
 	id, err := g.courier.cfg.Portal.AdmitDevice(leaf)
 	if err != nil {
-		return "", &refusedError{err: err}
+		return "", nil, &refusedError{err: err}
 	}
 	if g.certificate != nil {
-		return id, nil
+		return id, leaf, nil
 	}
 	if err := wire.VerifySignature(leaf.PublicKey, m.Nonce, m.Signature); err != nil {
-		return "", refuse("device %s: %w", id, err)
+		return "", nil, refuse("device %s: %w", id, err)
 	}
 	if off := m.Nonce.Time().Sub(now).Abs(); off > nonceWindow {
-		return "", &refusedError{err: fmt.Errorf("device %s: the nonce is %v off", id, off.Round(time.Second)), again: true}
+		return "", nil, &refusedError{err: fmt.Errorf("device %s: the nonce is %v off", id, off.Round(time.Second)), again: true}
 	}
 	if !g.courier.nonces.use(m.Nonce, now) {
-		return "", refuse("device %s: the nonce was used before", id)
+		return "", nil, refuse("device %s: the nonce was used before", id)
 	}
-	return id, nil
+	return id, leaf, nil
 }

@@ -35,15 +35,17 @@ func (l *link) write(frames []byte) error {
 		return err
 	}
 	if _, err := l.conn.Write(frames); err != nil {
-		// TLS would try for seconds to tell a device that does not read that
-		// this is the end.
-		_ = l.conn.NetConn().Close()
+		l.cut()
 		return err
 	}
 	// TLS writes by itself when it reads, to answer a change of keys, and must
 	// not meet the deadline of this write.
 	return l.conn.SetWriteDeadline(time.Now().Add(longestIdle))
 }
+
+// cut closes the connection and waits for nothing: TLS would say goodbye first,
+// for seconds if the device does not read. The reading ends by it.
+func (l *link) cut() { _ = l.conn.NetConn().Close() }
 
 // restBytes is the size of the buffer of a connection on which nothing large
 // is under way: all that devices send often is smaller.

@@ -33,6 +33,12 @@ type session struct {
 // connection: each topic takes a row in the registry.
 const maxTokens = 4096
 
+// end gives up what the session holds. The link is the one it was on.
+func (s *session) end(on *link) {
+	s.courier.connected.Leave(s.id, on)
+	s.inbox.Detach()
+}
+
 // accepted returns the answer to the Connect that began the session.
 func (s *session) accepted(now time.Time) wire.ConnectAck {
 	ack := connectAck(wire.StatusAccepted, now)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -34,7 +35,7 @@ type Config struct {
 	// ServerCertificate gives the certificate for a handshake. Required.
 	ServerCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// DrainTimeout is how long a connection may take to end when the gateway
-	// stops: requests in progress are answered, and what has not ended by then
+	// stops, or when its certificate is revoked: requests in progress are answered, and what has not ended by then
 	// is cut. Only a store that does not answer can take longer. Zero means 10
 	// seconds.
 	DrainTimeout time.Duration
@@ -67,18 +68,22 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Gateway{cfg: cfg, tls: newTLS(cfg)}, nil
+	g := &Gateway{cfg: cfg}
+	g.tls = g.newTLS()
+	return g, nil
 }
 
 // newTLS returns how a gateway shakes hands.
-func newTLS(cfg Config) *tls.Config {
+func (g *Gateway) newTLS() *tls.Config {
 	c := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		GetCertificate: cfg.ServerCertificate,
+		GetCertificate: g.cfg.ServerCertificate,
 		NextProtos:     []string{http2.NextProtoTLS},
 		// Without a certificate a provider proves itself by provider tokens.
 		ClientAuth: tls.VerifyClientCertIfGiven,
-		ClientCAs:  cfg.Portal.ProviderRoots(),
+		ClientCAs:  g.cfg.Portal.ProviderRoots(),
+		// TLS has checked all else by then.
+		VerifyConnection: g.refuseRevoked,
 	}
 	// A provider that offers protocols, and HTTP/2 not among them, is refused
 	// (RFC 7301 section 3.2). By itself crypto/tls would take one that offers
@@ -101,7 +106,13 @@ func newTLS(cfg Config) *tls.Config {
 // A provider that asks for the other environment by Apple's host name gets
 // that one.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener, env apns.Environment) error {
-	err := door.Serve(ctx, l, g.cfg.Logger, func(ctx context.Context, c net.Conn) { g.serveConn(ctx, c, env) })
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	all := new(presented)
+	watching.Go(func() { g.endRevoked(ctx, all) })
+	err := door.Serve(ctx, l, g.cfg.Logger, func(ctx context.Context, c net.Conn) { g.serveConn(ctx, c, env, all) })
 	if err != nil {
 		return fmt.Errorf("%v gateway: %w", env, err)
 	}
@@ -109,7 +120,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, env apns.Environmen
 }
 
 // serveConn serves one connection until it ends.
-func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environment) {
+func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environment, all *presented) {
 	log := g.cfg.Logger.With(slog.String("remote", raw.RemoteAddr().String()))
 	conn, state, err := g.handshake(ctx, raw)
 	if err != nil {
@@ -130,35 +141,23 @@ func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environm
 		DrainTimeout:         drain - min(lastFrames, drain/4),
 		Logger:               log,
 	})
+	s.departure = &departure{conn: c, raw: raw, within: drain}
+	defer s.enter(all)()
 	// The connection outlives ctx for as long as it takes to end well.
 	unbound := context.WithoutCancel(ctx)
-	ended, told := make(chan struct{}), make(chan struct{})
+	told := make(chan struct{})
 	staying := context.AfterFunc(ctx, func() {
 		defer close(told)
-		end(c, raw, ended, drain)
+		s.departure.begin(apns.Shutdown)
 	})
 	stop := s.start(unbound)
 	err = c.Serve(unbound)
-	close(ended)
 	if !staying() {
 		<-told
 	}
+	s.departure.end()
 	stop()
 	log.DebugContext(ctx, "provider connection ended", slog.Any("reason", err))
-}
-
-// end brings a connection to its end in good order, and cuts it if it has not
-// ended after the time given: a peer that does not read holds up even the
-// last frames.
-func end(c *h2.Conn, raw net.Conn, ended <-chan struct{}, within time.Duration) {
-	c.GoAway(http2.ErrCodeNo, wire.AppendRejection(nil, apns.Reject(apns.Shutdown, "")))
-	cut := time.NewTimer(within)
-	defer cut.Stop()
-	select {
-	case <-ended:
-	case <-cut.C:
-		_ = raw.Close()
-	}
 }
 
 // handshake does TLS and finds out whether the provider speaks HTTP/2, which

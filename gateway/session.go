@@ -31,8 +31,9 @@ type session struct {
 	// itself by provider tokens.
 	certificate *x509.Certificate
 
-	queue   queue
-	binding binding
+	queue     queue
+	binding   binding
+	departure *departure
 
 	// The rest belongs to the goroutine that reads.
 
@@ -54,6 +55,22 @@ func newSession(g *Gateway, env apns.Environment, state tls.ConnectionState, log
 		s.certificate = state.PeerCertificates[0]
 	}
 	return s
+}
+
+// enter has the connection ended when its certificate is revoked. The function
+// it returns takes that back.
+func (s *session) enter(all *presented) (leave func()) {
+	if s.certificate == nil {
+		return func() {}
+	}
+	serial := portal.Serial(s.certificate)
+	all.Enter(serial, s)
+	// One that was revoked since the handshake may have been looked for before
+	// it was there.
+	if s.gateway.cfg.Portal.CheckCertificate(s.certificate) != nil {
+		s.departure.begin(apns.BadCertificate)
+	}
+	return func() { all.Leave(serial, s) }
 }
 
 // initialStreams returns the stream limit that the connection begins with.

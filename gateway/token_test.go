@@ -282,26 +282,3 @@ func TestKeyScopes(t *testing.T) {
 	p.want(w.theirs(t), refused(apns.InvalidProviderToken))
 	p.want(by(one), accepted)
 }
-
-// TestRevocation proves that what is revoked is refused from the next push on,
-// on connections that it was good on.
-func TestRevocation(t *testing.T) {
-	w := newWorld(t)
-	cert := w.pushCertificate(t, demo, credential.PushUniversal)
-	other := w.pushCertificate(t, demo, credential.PushSandbox)
-	byCert, byOther, byKey := w.dial(t, dialing{certificate: cert}), w.dial(t, dialing{certificate: other}), w.dial(t, dialing{})
-	for _, p := range []*peer{byCert, byOther, byKey} {
-		p.want(w.push(t), accepted)
-	}
-	if _, err := w.portal.RevokeCertificate(t.Context(), fmt.Sprintf("%x", cert.Leaf.SerialNumber), portal.ReasonKeyCompromise); err != nil {
-		t.Fatal(err)
-	}
-	byCert.want(w.push(t), refused(apns.BadCertificate))
-	byOther.want(w.push(t), accepted)
-	byKey.want(w.push(t), accepted)
-	if _, err := w.portal.RevokeKey(t.Context(), w.team.key); err != nil {
-		t.Fatal(err)
-	}
-	byKey.want(w.push(t), refused(apns.Forbidden))
-	byOther.want(w.push(t), accepted)
-}

@@ -65,7 +65,7 @@ func (p *Portal) AdmitCertificate(cert *x509.Certificate, env apns.Environment) 
 // The error is an *apns.Rejection, BadCertificate.
 func (p *Portal) CheckCertificate(cert *x509.Certificate) error {
 	p.mu.RLock()
-	known := p.certificates[serial(cert)]
+	known := p.certificates[Serial(cert)]
 	p.mu.RUnlock()
 	switch {
 	case known == nil:

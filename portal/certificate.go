@@ -70,7 +70,7 @@ func (p *Portal) IssueCertificate(ctx context.Context, app apns.Topic, kind cred
 			return &Refusal{Code: CodeRequest, Err: err}
 		}
 		issued = Certificate{
-			Serial: serial(cert), App: app, Team: of.team.ID, Kind: kind, Subject: cert.Subject.CommonName,
+			Serial: Serial(cert), App: app, Team: of.team.ID, Kind: kind, Subject: cert.Subject.CommonName,
 			NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, Key: fingerprint, DER: cert.Raw,
 		}
 		if err := note(ctx, tx, "certificate.issue", issued.Serial, "%s, %s, key %s", app, kind, fingerprint); err != nil {
@@ -107,7 +107,9 @@ func mayIssue(tx Tx, of certified, kind credential.PushKind, fingerprint string,
 	return nil
 }
 
-func serial(cert *x509.Certificate) string { return fmt.Sprintf("%032x", cert.SerialNumber) }
+// Serial returns the serial number of a certificate as it is written here, 32
+// lower-case hex digits.
+func Serial(cert *x509.Certificate) string { return fmt.Sprintf("%032x", cert.SerialNumber) }
 
 // Certificates returns all push certificates ever issued, by serial number.
 func (p *Portal) Certificates(ctx context.Context) (certs []Certificate, err error) {

@@ -160,7 +160,7 @@ func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (D
 			return &Refusal{Code: CodeRequest, Err: err}
 		}
 		issued = DeviceCertificate{
-			Device: id, Serial: serial(cert), Issued: time.Now().UTC(), NotAfter: cert.NotAfter, DER: cert.Raw,
+			Device: id, Serial: Serial(cert), Issued: time.Now().UTC(), NotAfter: cert.NotAfter, DER: cert.Raw,
 			ChainPEM: credential.MarshalCertificatePEM(cert, by.Certificate),
 		}
 		if e.Uses > 0 {
@@ -194,7 +194,7 @@ func (p *Portal) AdmitDevice(cert *x509.Certificate) (apns.DeviceID, error) {
 		return "", fmt.Errorf("device certificate: %w", err)
 	}
 	p.mu.RLock()
-	revoked, known := p.devices[serial(cert)]
+	revoked, known := p.devices[Serial(cert)]
 	p.mu.RUnlock()
 	switch {
 	case !known:
