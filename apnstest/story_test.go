@@ -1,16 +1,27 @@
 package apnstest_test
 
 import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
+	"log/slog"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/heraldpush/herald/admin"
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/apnsclient"
 	"github.com/heraldpush/herald/apnstest"
+	"github.com/heraldpush/herald/courier"
 	"github.com/heraldpush/herald/credential"
+	"github.com/heraldpush/herald/device"
+	"github.com/heraldpush/herald/portal"
 )
 
 // alert returns a notification whose body is text.
@@ -240,5 +251,126 @@ func TestTwoPhones(t *testing.T) {
 		if got, ok := other.Received(); ok {
 			t.Errorf("the other phone received %s", got.Payload)
 		}
+	})
+}
+
+// TestRevokedCertificate revokes the certificate of a sender that is connected
+// and idle: its connection is closed, and its next push fails for that reason.
+func TestRevokedCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := apnstest.New(t)
+		phone := p.NewPhone(t)
+		pair := p.Developer.Identity.TLS()
+		lines := make(chan *line, 10)
+		sender, err := apnsclient.New(apnsclient.Config{
+			Environment: apns.Sandbox, Host: p.GatewayAddr(apns.Sandbox), Roots: p.Roots, Certificate: &pair,
+			Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := p.Dial(ctx, network, address)
+				if err != nil {
+					return nil, err
+				}
+				l := &line{Conn: conn, ended: make(chan struct{})}
+				lines <- l
+				return l, nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := sender.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		if _, err := sender.Push(t.Context(), phone.DeviceToken, alert("hello")); err != nil {
+			t.Fatal(err)
+		}
+		phone.Receive(t)
+		time.Sleep(time.Hour)
+
+		// As `herald portal cert revoke` does.
+		local := admin.Local(p.Portal)
+		serial := portal.Serial(p.Developer.Identity.Certificate)
+		if _, err := admin.RevokeCertificate.Call(t.Context(), local, admin.CertificateRevocation{Serial: serial}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-(<-lines).ended:
+		case <-time.After(time.Second):
+			t.Error("the idle connection is open a second after the revocation")
+		}
+		for range 2 {
+			_, err = sender.Push(t.Context(), phone.DeviceToken, alert("too late"))
+			refused, ok := errors.AsType[*apnsclient.CertificateError](err)
+			if !ok || refused.Certificate != "Apple Push Services: "+string(apnstest.Topic) {
+				t.Errorf("the next push: got %v, want a CertificateError", err)
+			}
+		}
+
+		// A new certificate goes on where the old one ended.
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Developer.Identity, err = p.RequestCertificate(t.Context(), apnstest.Topic, key); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.NewSender(t).Push(t.Context(), phone.DeviceToken, alert("again")); err != nil {
+			t.Fatal(err)
+		}
+		if got := phone.Receive(t); !strings.Contains(string(got.Payload), "again") {
+			t.Errorf("received %s, want the one sent again", got.Payload)
+		}
+	})
+}
+
+// line is a connection that tells when the sender has closed it, which it does
+// at once when the gateway has said its last.
+type line struct {
+	net.Conn
+	ended chan struct{}
+	once  sync.Once
+}
+
+func (l *line) Close() error {
+	l.once.Do(func() { close(l.ended) })
+	return l.Conn.Close()
+}
+
+// TestRevokedDevice revokes the certificate of a device that is connected: it is
+// let go within a second, learns why when it comes back, and is given up.
+func TestRevokedDevice(t *testing.T) {
+	story(t, func(t *testing.T, s *teller) {
+		code, err := s.Portal.CreateEnrolmentCode(t.Context(), 1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost, err := device.New(device.Config{
+			Courier: s.CourierAddr(), Environment: apns.Sandbox, Roots: s.Roots, Dial: s.Dial,
+			Activation: "https://" + s.CourierAddr() + courier.ActivationPath, EnrolmentCode: code,
+			Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error)
+		go func() { ended <- lost.Run(t.Context()) }()
+		if err := lost.Connected(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := s.Portal.RevokeDevice(t.Context(), lost.ID()); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-ended:
+			if !errors.Is(err, device.ErrIdentityRefused) {
+				t.Errorf("Run: got %v, want %v", err, device.ErrIdentityRefused)
+			}
+		case <-time.After(5 * time.Second): // with the pause before it comes back
+			t.Error("the device has not given up")
+		}
+		s.push(alert("to another"))
+		s.wantBody("to another", false)
 	})
 }

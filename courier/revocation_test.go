@@ -143,6 +143,7 @@ func TestRevokeDuringConnect(t *testing.T) {
 		close(slow.loading)
 		o.wantAccepted()
 		o.ready()
+		synctest.Wait()
 		if n := s.spool.Stats().Attached; n != 1 {
 			t.Errorf("%d devices are attached, want 1", n)
 		}
