@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"net/http"
 	"time"
 
@@ -51,7 +50,7 @@ type CRL struct {
 var (
 	GetAuthority = &Operation[None, Authority]{
 		Row: Row{http.MethodGet, "/v1/portal/authority", "Shows the certificates of the authority: root and intermediates."},
-		run: func(_ context.Context, p *portal.Portal, _ None) (Authority, error) { return authorityOf(p) },
+		run: func(_ context.Context, p *portal.Portal, _ None) (Authority, error) { return authorityOf(p), nil },
 	}
 	GetCRL = &Operation[CRLRequest, CRL]{
 		Row: Row{http.MethodGet, "/v1/portal/crl/{purpose}", "Signs the list of what was revoked, of providers or devices, good for a day."},
@@ -69,27 +68,15 @@ var (
 	}
 )
 
-func authorityOf(p *portal.Portal) (Authority, error) {
-	// The portal shows the servers' intermediate only with a certificate of
-	// it, which is made and thrown away.
-	server, err := p.ServerCertificate([]string{"localhost"}, nil)
-	if err != nil {
-		return Authority{}, err
-	}
-	if len(server.Certificate) < 2 {
-		return Authority{}, errors.New("a server certificate came without its issuer")
-	}
-	servers, err := x509.ParseCertificate(server.Certificate[1])
-	if err != nil {
-		return Authority{}, err
-	}
+func authorityOf(p *portal.Portal) Authority {
 	return Authority{
 		Root: issuer("", p.Root()),
 		Intermediates: []Issuer{
 			issuer(credential.ForProviders, p.ProviderIssuer()),
-			issuer(credential.ForServers, servers),
+			issuer(credential.ForDevices, p.DeviceIssuer()),
+			issuer(credential.ForServers, p.ServerIssuer()),
 		},
-	}, nil
+	}
 }
 
 func issuer(purpose credential.Purpose, cert *x509.Certificate) Issuer {

@@ -2,12 +2,8 @@ package admin
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"math"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/heraldpush/herald/portal"
@@ -62,20 +58,6 @@ func createEnrolment(ctx context.Context, p *portal.Portal, in EnrolmentRequest)
 	if in.ValidSeconds > maxValidSeconds {
 		return NewEnrolment{}, newProblem(http.StatusBadRequest, CodeArgument, "Zero means until it is revoked.", "valid_seconds is more than %d", maxValidSeconds)
 	}
-	code, err := p.CreateEnrolmentCode(ctx, in.Uses, time.Duration(max(in.ValidSeconds, -1))*time.Second)
-	if err != nil {
-		return NewEnrolment{}, err
-	}
-	// What the portal knows of the code goes by the first digits of its hash.
-	hash := sha256.Sum256([]byte(code))
-	all, err := p.Enrolments(ctx)
-	if err != nil {
-		return NewEnrolment{}, err
-	}
-	for _, e := range all {
-		if strings.HasPrefix(hex.EncodeToString(hash[:]), e.ID) {
-			return NewEnrolment{e, code}, nil
-		}
-	}
-	return NewEnrolment{}, errors.New("the new enrolment code is not on the list")
+	e, code, err := p.CreateEnrolmentCode(ctx, in.Uses, time.Duration(max(in.ValidSeconds, -1))*time.Second)
+	return NewEnrolment{e, code}, err
 }

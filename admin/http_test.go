@@ -70,7 +70,7 @@ func TestRefusals(t *testing.T) {
 		{"two objects", "POST", "/v1/portal/teams", `{"name":"a"}{"name":"b"}`, nil, 400, admin.CodeArgument},
 		{"unknown member", "POST", "/v1/portal/teams", `{"title":"a"}`, nil, 400, admin.CodeArgument},
 		{"another type", "POST", "/v1/portal/teams", `{"name":7}`, nil, 400, admin.CodeArgument},
-		{"null", "POST", "/v1/portal/teams", `null`, nil, 400, portal.CodeTeam},
+		{"null", "POST", "/v1/portal/teams", `null`, nil, 400, portal.CodeName},
 		{"unknown query", "GET", "/v1/portal/teams?before=1", "", nil, 400, admin.CodeArgument},
 		{"query twice", "GET", "/v1/portal/teams?after=1&after=2", "", nil, 400, admin.CodeArgument},
 		{"no sequence number", "GET", "/v1/portal/audit?after=x", "", nil, 400, admin.CodeArgument},

@@ -46,12 +46,14 @@ func (p *Problem) Error() string {
 // statuses are the HTTP statuses of the portal's refusals.
 var statuses = map[portal.Code]int{
 	portal.CodeTeam:        http.StatusNotFound,
+	portal.CodeName:        http.StatusBadRequest,
 	portal.CodeApp:         http.StatusNotFound,
 	portal.CodeBundleID:    http.StatusBadRequest,
 	portal.CodeTaken:       http.StatusConflict,
 	portal.CodeWildcard:    http.StatusConflict,
 	portal.CodeRequest:     http.StatusBadRequest,
 	portal.CodeTwoActive:   http.StatusConflict,
+	portal.CodeTooMany:     http.StatusTooManyRequests,
 	portal.CodeKeyReused:   http.StatusConflict,
 	portal.CodeCertificate: http.StatusNotFound,
 	portal.CodeKey:         http.StatusNotFound,
@@ -75,6 +77,7 @@ var titles = map[int]string{
 	http.StatusConflict:              "Against a rule of the portal",
 	http.StatusRequestEntityTooLarge: "Request too large",
 	http.StatusMisdirectedRequest:    "Wrong host name",
+	http.StatusTooManyRequests:       "Too many requests",
 	http.StatusInternalServerError:   "Internal error",
 }
 

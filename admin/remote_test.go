@@ -39,7 +39,7 @@ func TestProblems(t *testing.T) {
 		code   portal.Code
 	}{
 		{"no team", calling(admin.RegisterApp, admin.AppRequest{Team: "NOSUCHTEAM", BundleID: "com.example.b"}), 404, portal.CodeTeam},
-		{"no team name", calling(admin.CreateTeam, admin.TeamRequest{}), 400, portal.CodeTeam},
+		{"no team name", calling(admin.CreateTeam, admin.TeamRequest{}), 400, portal.CodeName},
 		{"no app", calling(admin.GetApp, admin.AppID{BundleID: "com.example.none"}), 404, portal.CodeApp},
 		{"no app name", calling(admin.GetApp, admin.AppID{}), 400, admin.CodeArgument},
 		{"dots", calling(admin.GetApp, admin.AppID{BundleID: ".."}), 404, portal.CodeApp},

@@ -22,8 +22,7 @@ var (
 		},
 	}
 	CreateTeam = &Operation[TeamRequest, portal.Team]{
-		Row:      Row{http.MethodPost, "/v1/portal/teams", "Enters a team under a new Team ID."},
-		statuses: map[portal.Code]int{portal.CodeTeam: http.StatusBadRequest},
+		Row: Row{http.MethodPost, "/v1/portal/teams", "Enters a team under a new Team ID."},
 		run: func(ctx context.Context, p *portal.Portal, in TeamRequest) (portal.Team, error) {
 			return p.CreateTeam(ctx, in.Name)
 		},

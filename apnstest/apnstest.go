@@ -161,7 +161,7 @@ const receiveBuffer = 1024
 // alert, sound and badge. It disconnects at the end of the test.
 func (p *Platform) NewPhone(t testing.TB) *Phone {
 	t.Helper()
-	code, err := p.Portal.CreateEnrolmentCode(t.Context(), 1, 0)
+	_, code, err := p.Portal.CreateEnrolmentCode(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatalf("apnstest: %v", err)
 	}

@@ -341,7 +341,7 @@ func (l *line) Close() error {
 // let go within a second, learns why when it comes back, and is given up.
 func TestRevokedDevice(t *testing.T) {
 	story(t, func(t *testing.T, s *teller) {
-		code, err := s.Portal.CreateEnrolmentCode(t.Context(), 1, 0)
+		_, code, err := s.Portal.CreateEnrolmentCode(t.Context(), 1, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -76,7 +76,7 @@ func TestActivation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(s *service) {
 				t := s.t
-				code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, time.Hour)
+				_, code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, time.Hour)
 				must(t, err)
 				key := newECKey(t)
 				body := activationBody(t, code, requestPEM(newRequest(t, key)))
@@ -126,7 +126,7 @@ func TestActivationRefused(t *testing.T) {
 	must(t, err)
 	bubble(t, func(s *service) {
 		t := s.t
-		code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, time.Hour)
+		_, code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, time.Hour)
 		must(t, err)
 		good := requestPEM(newRequest(t, newECKey(t)))
 		c := s.web([]string{"http/1.1"})
@@ -193,7 +193,7 @@ func TestActivationByHand(t *testing.T) {
 func TestActivationExpired(t *testing.T) {
 	bubble(t, func(s *service) {
 		t := s.t
-		code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, time.Hour)
+		_, code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, time.Hour)
 		must(t, err)
 		time.Sleep(time.Hour + time.Second)
 		a := s.ask(s.web(nil), "POST", courier.ActivationPath, activationBody(t, code, requestPEM(newRequest(t, newECKey(t)))))

@@ -161,7 +161,7 @@ func TestActivationFault(t *testing.T) {
 		devices := &brokenRegistry{Store: registries}
 		s, _ := assemble(t, parts{registry: devices})
 		devices.device.Store(true)
-		code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, 0)
+		_, code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, 0)
 		must(t, err)
 		body := activationBody(t, code, requestPEM(newRequest(t, newECKey(t))))
 		if a := s.ask(s.web(nil), http.MethodPost, courier.ActivationPath, body); a.status != 200 {
@@ -176,7 +176,7 @@ func TestLogs(t *testing.T) {
 		var logs logbook
 		s, stop := assemble(t, parts{log: logs.handler()})
 		secrets := map[string][]byte{}
-		code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, 0)
+		_, code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, 0)
 		must(t, err)
 		secrets["enrolment code"] = []byte(code)
 		c := s.web(nil)

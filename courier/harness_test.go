@@ -189,7 +189,7 @@ func newRequest(tb testing.TB, key crypto.Signer) []byte {
 // activate issues a certificate for a key.
 func (s *service) activate(key crypto.Signer) identity {
 	s.t.Helper()
-	code, err := s.portal.CreateEnrolmentCode(s.t.Context(), 1, 0)
+	_, code, err := s.portal.CreateEnrolmentCode(s.t.Context(), 1, 0)
 	must(s.t, err)
 	issued, err := s.portal.ActivateDevice(s.t.Context(), code, newRequest(s.t, key))
 	must(s.t, err)

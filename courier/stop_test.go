@@ -93,7 +93,7 @@ func TestStopWhileActivating(t *testing.T) {
 		must(t, err)
 		slow := &slowRegistry{Store: memories, wait: 500 * time.Millisecond}
 		s, stop := assemble(t, parts{registry: slow})
-		code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, 0)
+		_, code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, 0)
 		must(t, err)
 		body := activationBody(t, code, requestPEM(newRequest(t, newECKey(t))))
 		status := make(chan int, 1)

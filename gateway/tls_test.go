@@ -118,7 +118,7 @@ func TestCertificatesRefused(t *testing.T) {
 		}})
 		foreign := newWorld(t).pushCertificate(t, demo, credential.PushUniversal)
 		key := newKey(t)
-		code, err := w.portal.CreateEnrolmentCode(t.Context(), 1, 0)
+		_, code, err := w.portal.CreateEnrolmentCode(t.Context(), 1, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

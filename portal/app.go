@@ -29,8 +29,13 @@ func errWildcard(bundleID apns.Topic) *Refusal {
 }
 
 // RegisterApp enters an App ID for a team. It returns a Refusal for a bundle
-// ID that is malformed or taken, or an unknown team.
+// ID that is malformed or taken, an unknown team, or a name that is longer than
+// 100 bytes or not fit to be printed. The name may be empty.
 func (p *Portal) RegisterApp(ctx context.Context, team apns.TeamID, bundleID apns.Topic, name string) (App, error) {
+	name, err := cleanName("an app", name)
+	if err != nil {
+		return App{}, fmt.Errorf("registering app: %w", err)
+	}
 	a := App{BundleID: bundleID, Team: team, Name: name, Created: time.Now().UTC()}
 	explicit := apns.Topic(strings.TrimSuffix(strings.TrimSuffix(string(bundleID), "*"), "."))
 	switch {
@@ -39,7 +44,7 @@ func (p *Portal) RegisterApp(ctx context.Context, team apns.TeamID, bundleID apn
 	case bundleID.BundleID() != bundleID:
 		return App{}, refuse(CodeBundleID, "The topics of all push types come with the App ID.", "%s ends in the suffix of a push type; register %s", bundleID, bundleID.BundleID())
 	}
-	err := p.change(ctx, func(tx Tx) error {
+	err = p.change(ctx, func(tx Tx) error {
 		if _, err := getTeam(tx, team); err != nil {
 			return err
 		}

@@ -233,6 +233,17 @@ func (p *Portal) ProviderRoots() *x509.CertPool { return pool(p.authority.provid
 // DeviceRoots returns what a device's certificate must come from.
 func (p *Portal) DeviceRoots() *x509.CertPool { return pool(p.authority.devices.Certificate) }
 
+// ProviderIssuer returns the certificate that signs providers' certificates,
+// to be bundled with them.
+func (p *Portal) ProviderIssuer() *x509.Certificate { return p.authority.providers.Certificate }
+
+// DeviceIssuer returns the certificate that signs devices' certificates.
+func (p *Portal) DeviceIssuer() *x509.Certificate { return p.authority.devices.Certificate }
+
+// ServerIssuer returns the certificate that signs those of ServerCertificate,
+// which bring it along. It changes with the names that it permits.
+func (p *Portal) ServerIssuer() *x509.Certificate { return p.authority.servers.Certificate }
+
 func pool(cert *x509.Certificate) *x509.CertPool {
 	roots := x509.NewCertPool()
 	roots.AddCert(cert)

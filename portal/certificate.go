@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"strings"
@@ -23,6 +24,9 @@ type Certificate struct {
 	NotAfter  time.Time           `json:"not_after"`
 	// Key is the SHA-256 of the public key (SubjectPublicKeyInfo), hex.
 	Key string `json:"key_sha256"`
+	// KeyReused warns that an earlier certificate of the team has the same key:
+	// whoever has taken that one has taken this one too.
+	KeyReused bool `json:"key_reused,omitempty"`
 	// Revoked is when it was revoked, zero for one that was not.
 	Revoked time.Time        `json:"revoked,omitzero"`
 	Reason  RevocationReason `json:"reason,omitempty"`
@@ -39,11 +43,19 @@ func (c Certificate) Active(now time.Time) bool {
 // and the next during its renewal (docs/protocol/certificates.md#rules).
 const maxActive = 2
 
+// maxIssued is how many certificates a team may be issued in issuedWithin: more
+// than anyone needs, and few enough that a script gone wild fills no disk.
+const (
+	maxIssued    = 100
+	issuedWithin = time.Hour
+)
+
 // IssueCertificate issues a push certificate for an app to the key that signed
 // the certificate signing request, PEM or DER. Renewing is issuing again: the
 // one before stays good until it expires or is revoked. It returns a Refusal
 // if there is no such app, it is a wildcard, the request is not good enough,
-// its key is another team's, or two certificates of the kind are active.
+// its key is another team's, two certificates of the kind are active, or the
+// team was issued 100 within the hour.
 func (p *Portal) IssueCertificate(ctx context.Context, app apns.Topic, kind credential.PushKind, csr []byte) (Certificate, error) {
 	req, err := credential.ParseRequest(csr)
 	if err != nil {
@@ -61,7 +73,8 @@ func (p *Portal) IssueCertificate(ctx context.Context, app apns.Topic, kind cred
 		if err != nil {
 			return err
 		}
-		if err := mayIssue(tx, of, kind, fingerprint, now); err != nil {
+		reused, err := mayIssue(tx, of, kind, fingerprint, now)
+		if err != nil {
 			return err
 		}
 		profile := credential.PushProfile{Kind: kind, BundleID: app, TeamID: of.team.ID, Organization: of.team.Name}
@@ -69,11 +82,14 @@ func (p *Portal) IssueCertificate(ctx context.Context, app apns.Topic, kind cred
 		if err != nil {
 			return &Refusal{Code: CodeRequest, Err: err}
 		}
+		if err := inspectPush(cert, profile, req.PublicKey); err != nil {
+			return err
+		}
 		issued = Certificate{
 			Serial: Serial(cert), App: app, Team: of.team.ID, Kind: kind, Subject: cert.Subject.CommonName,
-			NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, Key: fingerprint, DER: cert.Raw,
+			NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, Key: fingerprint, KeyReused: reused, DER: cert.Raw,
 		}
-		if err := note(ctx, tx, "certificate.issue", issued.Serial, "%s, %s, key %s", app, kind, fingerprint); err != nil {
+		if err := note(ctx, tx, "certificate.issue", issued.Serial, "%s, %s, key %s, request %s%s", app, kind, fingerprint, digest(req.Raw), warning(reused)); err != nil {
 			return err
 		}
 		return put(tx, kindCertificate, issued.Serial, issued)
@@ -86,25 +102,44 @@ func (p *Portal) IssueCertificate(ctx context.Context, app apns.Topic, kind cred
 	return issued, nil
 }
 
-// mayIssue checks the rules between certificates.
-func mayIssue(tx Tx, of certified, kind credential.PushKind, fingerprint string, now time.Time) error {
+// digest returns the SHA-256 of a request, for the audit log.
+func digest(request []byte) string { return fmt.Sprintf("%x", sha256.Sum256(request)) }
+
+// warning is what the audit log says of a key.
+func warning(reused bool) string {
+	if reused {
+		return ", the key was used before"
+	}
+	return ""
+}
+
+// mayIssue checks the rules between certificates, and reports whether the key
+// has another one of the team.
+func mayIssue(tx Tx, of certified, kind credential.PushKind, fingerprint string, now time.Time) (reused bool, _ error) {
 	var active []string
+	issued := 0
 	err := each(tx, kindCertificate, func(c *Certificate) error {
 		if c.Key == fingerprint && c.Team != of.team.ID {
 			return refuse(CodeKeyReused, "Make a new key and request.", "the key of this request is another team's")
+		}
+		reused = reused || c.Key == fingerprint
+		if c.Team == of.team.ID && now.Sub(c.NotBefore.Add(backdate)) < issuedWithin {
+			issued++
 		}
 		if c.App == of.app.BundleID && c.Kind == kind && c.Active(now) {
 			active = append(active, fmt.Sprintf("%s (expires %s)", c.Serial, c.NotAfter.Format(time.DateOnly)))
 		}
 		return nil
 	})
-	if err != nil {
-		return err
+	switch {
+	case err != nil:
+		return false, err
+	case issued >= maxIssued:
+		return false, refuse(CodeTooMany, "Try again in an hour.", "team %s was issued %d certificates within the hour, and no more may be", of.team.ID, issued)
+	case len(active) >= maxActive:
+		return false, refuse(CodeTwoActive, "Revoke one.", "two certificates are active for %s / %s: %s", of.app.BundleID, kind, strings.Join(active, ", "))
 	}
-	if len(active) >= maxActive {
-		return refuse(CodeTwoActive, "Revoke one.", "two certificates are active for %s / %s: %s", of.app.BundleID, kind, strings.Join(active, ", "))
-	}
-	return nil
+	return reused, nil
 }
 
 // Serial returns the serial number of a certificate as it is written here, 32
@@ -142,7 +177,3 @@ func normalSerial(s string) string {
 	}
 	return s
 }
-
-// ProviderIssuer returns the certificate that signs providers' certificates,
-// to be bundled with them.
-func (p *Portal) ProviderIssuer() *x509.Certificate { return p.authority.providers.Certificate }

@@ -52,10 +52,11 @@ const enrolmentIDLength = 12
 
 // CreateEnrolmentCode returns a new code that activates the given number of
 // devices, any number if uses is negative, until it expires; never if validFor
-// is zero. The code is returned this once and not kept.
-func (p *Portal) CreateEnrolmentCode(ctx context.Context, uses int, validFor time.Duration) (string, error) {
+// is zero. The code is returned this once, with what is kept of it. It returns a
+// Refusal for a code that would be of no use.
+func (p *Portal) CreateEnrolmentCode(ctx context.Context, uses int, validFor time.Duration) (Enrolment, string, error) {
 	if uses == 0 || validFor < 0 {
-		return "", refuse(CodeEnrolment, "", "an enrolment code for %d devices, for %v, is of no use", uses, validFor)
+		return Enrolment{}, "", refuse(CodeEnrolment, "", "an enrolment code for %d devices, for %v, is of no use", uses, validFor)
 	}
 	code := rand.Text()
 	hash := hashCode(code)
@@ -70,9 +71,9 @@ func (p *Portal) CreateEnrolmentCode(ctx context.Context, uses int, validFor tim
 		return put(tx, kindEnrolment, hash, e)
 	})
 	if err != nil {
-		return "", fmt.Errorf("creating enrolment code: %w", err)
+		return Enrolment{}, "", fmt.Errorf("creating enrolment code: %w", err)
 	}
-	return code, nil
+	return e, code, nil
 }
 
 // Enrolments returns all enrolment codes that may still be used.
@@ -159,6 +160,9 @@ func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (D
 		if err != nil {
 			return &Refusal{Code: CodeRequest, Err: err}
 		}
+		if err := inspectDevice(cert, id, req.PublicKey); err != nil {
+			return err
+		}
 		issued = DeviceCertificate{
 			Device: id, Serial: Serial(cert), Issued: time.Now().UTC(), NotAfter: cert.NotAfter, DER: cert.Raw,
 			ChainPEM: credential.MarshalCertificatePEM(cert, by.Certificate),
@@ -169,7 +173,7 @@ func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (D
 				return err
 			}
 		}
-		if err := note(ctx, tx, "device.activate", string(id), "enrolment %s", e.ID); err != nil {
+		if err := note(ctx, tx, "device.activate", string(id), "enrolment %s, certificate %s, request %s", e.ID, issued.Serial, digest(req.Raw)); err != nil {
 			return err
 		}
 		return put(tx, kindDevice, string(id), issued)

@@ -25,10 +25,9 @@ const (
 
 // Quotas (docs/protocol/certificates.md#provider-keys).
 const (
-	maxTeamKeys   = 2   // of a team in an environment
-	maxTopicKeys  = 200 // of a team in an environment
-	maxKeyTopics  = 400 // of a key
-	maxNameLength = 100
+	maxTeamKeys  = 2   // of a team in an environment
+	maxTopicKeys = 200 // of a team in an environment
+	maxKeyTopics = 400 // of a key
 )
 
 // KeySpec says what kind of key is wanted.
@@ -67,16 +66,18 @@ func (k *Key) reaches(bundleID apns.Topic) bool {
 	return k.Scope == ScopeTeam || slices.Contains(k.Topics, bundleID)
 }
 
-// check checks what can be said of a spec without looking at others.
-func (s *KeySpec) check() error {
+// check checks what can be said of a spec without looking at others, and fills
+// in what was left out.
+func (s *KeySpec) check() (err error) {
+	if s.Name, err = cleanName("a key", s.Name); err != nil {
+		return err
+	}
 	if s.Scope == "" {
 		s.Scope = ScopeTeam
 	}
 	switch {
 	case s.Scope != ScopeTeam && s.Scope != ScopeTopic:
 		return refuse(CodeKeyScope, "team or topic.", "%q is not a scope", s.Scope)
-	case len(s.Name) > maxNameLength:
-		return refuse(CodeKeyScope, "", "a name of %d bytes, at most %d are possible", len(s.Name), maxNameLength)
 	case s.Scope == ScopeTeam && (len(s.Topics) > 0 || s.Related != ""):
 		return refuse(CodeKeyScope, "Use scope topic.", "a key of the whole team has neither topics nor a related key")
 	case s.Scope == ScopeTeam:

@@ -224,7 +224,7 @@ func TestAdmitProviderToken(t *testing.T) {
 func TestActivateDevice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := open(t, "")
-		code, err := p.CreateEnrolmentCode(t.Context(), 1, time.Hour)
+		_, code, err := p.CreateEnrolmentCode(t.Context(), 1, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,7 +259,7 @@ func TestActivateDevice(t *testing.T) {
 		if _, err := p.AdmitDevice(cert); err == nil {
 			t.Error("an expired device certificate was admitted")
 		}
-		code, err = p.CreateEnrolmentCode(t.Context(), -1, time.Hour)
+		_, code, err = p.CreateEnrolmentCode(t.Context(), -1, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}

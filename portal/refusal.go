@@ -7,13 +7,15 @@ type Code string
 
 // The codes of refusals.
 const (
-	CodeTeam        Code = "E-TEAM"        // no such team, or no name
+	CodeTeam        Code = "E-TEAM"        // no such team
+	CodeName        Code = "E-NAME"        // not a name
 	CodeApp         Code = "E-APP"         // no such App ID
 	CodeBundleID    Code = "E-BUNDLE-ID"   // not a bundle ID
 	CodeTaken       Code = "E-TAKEN"       // registered already
 	CodeWildcard    Code = "E-WILDCARD"    // push for a wildcard App ID
 	CodeRequest     Code = "E-CSR"         // the certificate signing request is not good
 	CodeTwoActive   Code = "E-TWO-ACTIVE"  // a third certificate
+	CodeTooMany     Code = "E-TOO-MANY"    // certificates in a short time
 	CodeKeyReused   Code = "E-KEY-REUSED"  // another team's public key
 	CodeCertificate Code = "E-CERTIFICATE" // no such certificate
 	CodeKey         Code = "E-KEY"         // no such key

@@ -273,7 +273,7 @@ func TestRevokeKey(t *testing.T) {
 
 func TestRevokeDevice(t *testing.T) {
 	p := open(t, "")
-	code, err := p.CreateEnrolmentCode(t.Context(), 2, 0)
+	_, code, err := p.CreateEnrolmentCode(t.Context(), 2, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package portal
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -18,13 +17,18 @@ type Team struct {
 	Created time.Time `json:"created"`
 }
 
-// CreateTeam enters a team under a new ID.
+// CreateTeam enters a team under a new ID. It returns a Refusal for a name that
+// is empty, longer than 100 bytes or not fit to be printed.
 func (p *Portal) CreateTeam(ctx context.Context, name string) (Team, error) {
-	if strings.TrimSpace(name) == "" {
-		return Team{}, refuse(CodeTeam, "", "a team needs a name")
+	name, err := cleanName("a team", name)
+	if err != nil {
+		return Team{}, fmt.Errorf("creating team: %w", err)
+	}
+	if name == "" {
+		return Team{}, refuse(CodeName, "It is written into certificates.", "a team needs a name")
 	}
 	t := Team{ID: credential.NewTeamID(), Name: name, Created: time.Now().UTC()}
-	err := p.store.Update(ctx, func(tx Tx) error {
+	err = p.store.Update(ctx, func(tx Tx) error {
 		if err := note(ctx, tx, "team.create", string(t.ID), "%s", name); err != nil {
 			return err
 		}

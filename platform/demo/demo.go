@@ -151,7 +151,7 @@ func (d *demo) gateway() string { return d.listeners.Gateway[apns.Sandbox].Addr(
 
 // register is step 1: the app asks its device for remote notifications.
 func (d *demo) register(ctx context.Context, log *slog.Logger) error {
-	code, err := d.platform.Portal.CreateEnrolmentCode(ctx, 1, time.Hour)
+	_, code, err := d.platform.Portal.CreateEnrolmentCode(ctx, 1, time.Hour)
 	if err != nil {
 		return err
 	}

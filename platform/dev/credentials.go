@@ -58,7 +58,7 @@ func develop(ctx context.Context, p *platform.Platform, dir *folder) (developer,
 // begin does what a developer does once at the portal. What the folder may
 // hold of a portal that is gone is of no use any more: it is replaced.
 func (d *developer) begin(ctx context.Context, p *platform.Platform, dir *folder) error {
-	code, err := p.Portal.CreateEnrolmentCode(ctx, -1, 0)
+	_, code, err := p.Portal.CreateEnrolmentCode(ctx, -1, 0)
 	if err != nil {
 		return err
 	}
