@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -168,5 +169,27 @@ func TestNoSecretInAnyRead(t *testing.T) {
 	}
 	if read < 9 {
 		t.Errorf("only %d operations were read", read)
+	}
+}
+
+// TestAuthority proves that the authority is shown whole.
+func TestAuthority(t *testing.T) {
+	p := newPortal(t)
+	a := must(t, admin.Local(p), admin.GetAuthority, admin.None{})
+	if got, want := a.Root.PEM, string(p.RootPEM()); got != want {
+		t.Errorf("root: got %s, want %s", got, want)
+	}
+	got := make(map[credential.Purpose]string)
+	for _, i := range a.Intermediates {
+		got[i.Purpose] = i.PEM
+	}
+	want := make(map[credential.Purpose]string)
+	for purpose, cert := range map[credential.Purpose]*x509.Certificate{
+		credential.ForProviders: p.ProviderIssuer(), credential.ForDevices: p.DeviceIssuer(), credential.ForServers: p.ServerIssuer(),
+	} {
+		want[purpose] = string(credential.MarshalCertificatePEM(cert))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("intermediates (-want +got):\n%s", diff)
 	}
 }
