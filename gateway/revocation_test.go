@@ -267,3 +267,51 @@ func TestRevokeKey(t *testing.T) {
 		fresh.want(w.theirs(t), accepted) // what was refused bound nothing
 	})
 }
+
+// TestRevokeResumed proves that a handshake that is resumed is refused too: in
+// it the certificate is not presented again.
+func TestRevokeResumed(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				cert := w.pushCertificate(t, demo, credential.PushUniversal)
+				cfg := &tls.Config{
+					RootCAs: w.roots, ServerName: sandboxName, NextProtos: []string{http2.NextProtoTLS}, MinVersion: version, MaxVersion: version,
+					Certificates: []tls.Certificate{*cert}, ClientSessionCache: tls.NewLRUClientSessionCache(1),
+				}
+				dial := func() (*tls.Conn, error) {
+					raw, err := w.network.DialContext(t.Context(), "tcp", sandboxName+":443")
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() { _ = raw.Close() })
+					conn := tls.Client(raw, cfg)
+					return conn, conn.HandshakeContext(t.Context())
+				}
+				for _, resumed := range []bool{false, true} {
+					conn, err := dial()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := conn.ConnectionState().DidResume; got != resumed {
+						t.Fatalf("resumed: got %v, want %v", got, resumed)
+					}
+					p := newPeer(t, conn)
+					p.hello()
+					p.wantOpen(w.push(t))
+				}
+				w.revoke(t, cert)
+				conn, err := dial()
+				if err == nil {
+					_, err = conn.Read(make([]byte, 1))
+				}
+				// Under TLS 1.3 the gateway may be gone before the client has
+				// written its last, and that is then the error.
+				if err == nil {
+					t.Error("a handshake with a revoked certificate was resumed")
+				}
+			})
+		})
+	}
+}
