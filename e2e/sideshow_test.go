@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -11,7 +10,7 @@ import (
 // send through, by certificate and by provider token.
 func TestSideshow(t *testing.T) {
 	t.Parallel()
-	sideshow := buildSideshow(t)
+	sideshow := buildModule(t, "sideshow", "the library sideshow/apns2")
 	h := start(t)
 
 	for _, with := range []string{"certificate", "token"} {
@@ -54,19 +53,4 @@ type sideshowAnswer struct {
 	Reason string `json:"reason"`
 	ID     string `json:"apns_id"`
 	Sent   bool   `json:"sent"`
-}
-
-// buildSideshow builds testdata/sideshow, a module of its own, and returns the
-// path of the program.
-func buildSideshow(t *testing.T) string {
-	t.Helper()
-	const module = "testdata/sideshow"
-	env := []string{"GOWORK=off"}
-	list := program{args: []string{"go", "list", "-deps", "."}, dir: module, env: env}
-	if o := list.run(t); o.status != 0 {
-		lack(t, "the library sideshow/apns2 is not to be had from the module proxy: "+o.stderr)
-	}
-	path := filepath.Join(t.TempDir(), "sideshow")
-	program{args: []string{"go", "build", "-o", path, "."}, dir: module, env: env}.mustRun(t)
-	return path
 }

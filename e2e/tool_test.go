@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,21 @@ func (p program) run(t *testing.T) outcome {
 		t.Fatalf("%s: %v (%v)\n%s%s", p.args[0], err, ctx.Err(), stdout.String(), stderr.String())
 	}
 	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// buildModule builds a module of its own under testdata, and returns the path
+// of the program. The content says in words what comes from elsewhere.
+func buildModule(t *testing.T, name, content string) string {
+	t.Helper()
+	module := filepath.Join("testdata", name)
+	env := []string{"GOWORK=off"}
+	list := program{args: []string{"go", "list", "-deps", "."}, dir: module, env: env}
+	if o := list.run(t); o.status != 0 {
+		lack(t, content+" is not to be had from the module proxy: "+o.stderr)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	program{args: []string{"go", "build", "-o", path, "."}, dir: module, env: env}.mustRun(t)
+	return path
 }
 
 // environment is this process's, without what would change whom a program
