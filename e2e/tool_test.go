@@ -3,10 +3,12 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -59,6 +61,38 @@ func needShell(t *testing.T) {
 	needTool(t, "openssl", "signs provider tokens", "openssl")
 	needTool(t, "jq", "reads dev.json in shell scripts", "jq")
 }
+
+// needJava ends the test where there is no JDK.
+func needJava(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"java", "javac", "keytool"} {
+		needTool(t, name, "reads and sends as programs in Java do", "default-jdk-headless")
+	}
+}
+
+// java returns the start of a command that runs a class of testdata. The first
+// call compiles them all.
+func java(t *testing.T, class string) []string {
+	t.Helper()
+	classes, err := compileJava()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"java", "-XX:TieredStopAtLevel=1", "-cp", classes, class}
+}
+
+var compileJava = sync.OnceValues(func() (string, error) {
+	sources, err := filepath.Glob("testdata/*.java")
+	if err != nil {
+		return "", err
+	}
+	classes := filepath.Join(built, "classes")
+	cmd := exec.Command("javac", append([]string{"-d", classes}, sources...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compiling Java: %w\n%s", err, out)
+	}
+	return classes, nil
+})
 
 // outcome is how a program ended.
 type outcome struct {

@@ -216,7 +216,7 @@ func presented(t *testing.T, address string) []*x509.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()                                           //nolint:errcheck // nothing was written
+	defer c.Close()
 	chain := c.(*tls.Conn).ConnectionState().PeerCertificates //nolint:errcheck // a tls.Dialer makes no other
 	if len(chain) != 2 {
 		t.Fatalf("%s presents %d certificates, want its own and its issuer's", address, len(chain))
