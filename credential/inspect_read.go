@@ -156,7 +156,7 @@ func (c *contents) der(data []byte) {
 	case shapeUnknown:
 		c.report(c.unreadable("is binary (DER), but none of the things that push has to do with"))
 	default:
-		c.value(shape, data)
+		c.value(shape, bytes.Clone(data)) // a key is cleared afterwards, and data is the caller's
 	}
 }
 
