@@ -1,6 +1,7 @@
 // Package e2e proves Herald against programs that nobody here wrote: it builds
 // the herald binary, starts `herald dev` as a person would, and drives it with
-// curl, openssl, PHP and provider libraries, all unmodified.
+// curl, openssl, Node, the JDK, PHP and provider libraries, all unmodified. It
+// also has them read the files that herald writes, and herald theirs.
 //
 // It holds tests only, and imports nothing of Herald: whatever these tests know
 // of a running platform they read from its dev.json and notifications.jsonl.
