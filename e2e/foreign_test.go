@@ -18,6 +18,7 @@ type foreign struct {
 // TestForeign has herald read and convert what other programs write.
 func TestForeign(t *testing.T) {
 	t.Parallel()
+	skipRace(t)
 	needTool(t, "openssl", "writes credentials", "openssl")
 	b := newBench(t)
 	for _, by := range []struct {

@@ -58,6 +58,7 @@ var refusals = map[string]string{
 // compares what they found with what was put in.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
+	skipRace(t)
 	kinds := writeAll(t)
 	readers := readers()
 	want := parseMatrix(t, len(readers))

@@ -36,6 +36,16 @@ func lack(t *testing.T, why string) {
 	}
 }
 
+// skipRace ends a test of files alone under the race detector: the verbs that
+// write them have one goroutine, so that there is nothing to find, and it is
+// the slowest there.
+func skipRace(t *testing.T) {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("files are tested without the race detector")
+	}
+}
+
 // needTool ends the test where a program is missing. The purpose says what it
 // is for, the pkg which Debian package has it.
 func needTool(t *testing.T, name, purpose, pkg string) {

@@ -117,6 +117,7 @@ const minLints = 40
 // each kind that herald issues.
 func TestZlint(t *testing.T) {
 	t.Parallel()
+	skipRace(t)
 	zlint := buildModule(t, "zlint", "the linter zmap/zlint")
 	kinds := issueAll(t)
 

@@ -16,7 +16,7 @@ const spki = (key) => sha256(key.export({ type: 'spki', format: 'der' }));
 function handshake(credential) {
   const context = tls.createSecureContext(credential); // throws for what it cannot read
   return new Promise((resolve, reject) => {
-    const server = tls.createServer({ secureContext: context, SNICallback: (_, done) => done(null, context) });
+    const server = tls.createServer({ SNICallback: (_, done) => done(null, context) });
     server.on('tlsClientError', reject);
     server.listen(0, '127.0.0.1', () => {
       const socket = tls.connect(
