@@ -32,9 +32,10 @@ const maxChain = 10
 
 // ParseIdentityPEM reads an identity from text, such as a ck.pem: a private
 // key that is not encrypted, its certificate, and perhaps further certificates
-// of the chain, in any order. The error wraps ErrKeyMismatch if no certificate
-// is the key's, ErrNoKey, ErrNoCertificate, or ErrNoPassword if the key is
-// encrypted. Each error says what was found, and nothing of the key.
+// of the chain, in any order. What CleanText repairs is accepted. The error
+// wraps ErrKeyMismatch if no certificate is the key's, ErrNoKey,
+// ErrNoCertificate, or ErrNoPassword if the key is encrypted. Each error says
+// what was found, and nothing of the key.
 func ParseIdentityPEM(data []byte) (Identity, error) { return OpenIdentityPEM(data, nil) }
 
 // OpenIdentityPEM is ParseIdentityPEM for a key that may be encrypted. Its

@@ -162,28 +162,19 @@ func (c *contents) der(data []byte) {
 
 // pem reads a file of PEM blocks.
 func (c *contents) pem(text []byte) {
-	headers := 0
-	for _, m := range findMarks(string(text)) {
-		if !m.footer {
-			headers++
-		}
-	}
-	read := 0
-	for {
-		var b *pem.Block
-		if b, text = pem.Decode(text); b == nil {
-			break
-		}
-		read++
+	blocks := decodeBlocks(text)
+	damaged := damagedBlocks(text, blocks)
+	for _, b := range blocks {
 		c.block(b)
 	}
-	if read < headers || read == 0 {
-		p := problemf(CodeDamaged, "%d of %d PEM blocks of %s are damaged: their base64 is cut off or changed.", headers-read, headers, c.name)
-		if strings.HasSuffix(strings.ToLower(c.name), ".p8") {
-			p = c.unreadable("holds a PEM block that is damaged: its base64 is cut off or changed")
-		}
-		c.report(p)
+	if damaged == 0 && len(blocks) > 0 {
+		return
 	}
+	if strings.HasSuffix(strings.ToLower(c.name), ".p8") {
+		c.report(c.unreadable("holds a PEM block that is damaged: its base64 is cut off or changed"))
+		return
+	}
+	c.report(problemf(CodeDamaged, "%d of %d PEM blocks of %s are damaged: their base64 is cut off or changed.", damaged, damaged+len(blocks), c.name))
 }
 
 // block reads one PEM block, by its content rather than by its label.

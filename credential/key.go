@@ -70,8 +70,10 @@ func MarshalP8(key *ecdsa.PrivateKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: pemPKCS8, Bytes: der}), nil
 }
 
-// ParseP8 reads the content of a .p8 file. The errors say what the input is
-// instead of a provider key, and repeat nothing of it.
+// ParseP8 reads the content of a .p8 file, also as editors, shells and
+// configuration files mangle it: what CleanText repairs is accepted, and
+// CleanText says what that was. The errors say what the input is instead of a
+// provider key, and repeat nothing of it.
 func ParseP8(data []byte) (*ecdsa.PrivateKey, error) {
 	key, err := parseP8(data)
 	if err != nil {

@@ -44,16 +44,17 @@ type ProvisioningProfile struct {
 func (p ProvisioningProfile) Wildcard() bool { return strings.Contains(p.BundleID, "*") }
 
 // ParseProvisioningProfile reads a provisioning profile: a property list in
-// XML, signed (CMS, RFC 5652) or bare. It does not ask who signed the profile,
-// nor whether anybody did: it says what is written in it, for people.
+// XML, signed (CMS, RFC 5652) or bare, also as base64 or PEM. It does not ask
+// who signed the profile, nor whether anybody did: it says what is written in
+// it, for people. No error repeats what was read.
 func ParseProvisioningProfile(data []byte) (ProvisioningProfile, error) {
 	if len(data) > maxFileBytes {
 		return ProvisioningProfile{}, fmt.Errorf("provisioning profile: %d bytes, at most %d are read", len(data), maxFileBytes)
 	}
-	list := data
-	if isDER(data) {
+	list := binaryOf(data, shapeSignedData)
+	if isDER(list) {
 		var err error
-		if list, err = signedContent(data); err != nil {
+		if list, err = signedContent(list); err != nil {
 			return ProvisioningProfile{}, fmt.Errorf("provisioning profile: %w", err)
 		}
 	}

@@ -1,7 +1,6 @@
 package credential
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -27,40 +26,71 @@ const (
 	pemKeyEncryption = "DEK-Info" // header of a key in the encryption of RFC 1423
 )
 
-// errNoPEM says that the input has no PEM block at all.
-var errNoPEM = errors.New("no PEM block: the text has no line that starts with -----BEGIN")
+// errNoPEM says that the input has no PEM block at all, nor anything that one
+// could be made of.
+var errNoPEM = errors.New("no PEM block")
 
-// pemBlocks returns all blocks of data, of which there is at least one.
-//
-// pem.Decode passes over a block that it cannot read and returns the next,
-// so that a certificate behind a byte-order mark vanishes and its key is
-// taken for the first block. Here that is an error.
+// pemBlocks returns all blocks of data, of which there is at least one. It is
+// the one door through which text comes to the parsers, so that all of them
+// take what CleanText can repair. Who wants to warn of that calls CleanText
+// first: text is cleaned once only, since what is clean is left alone.
 func pemBlocks(data []byte) ([]*pem.Block, error) {
 	if err := checkSize(data); err != nil {
 		return nil, err
 	}
-	switch {
-	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
-		return nil, errors.New("the text starts with a byte-order mark: save it as UTF-8 without one")
-	case bytes.HasPrefix(data, []byte("\xfe\xff")), bytes.HasPrefix(data, []byte("\xff\xfe")):
-		return nil, errors.New("the text is UTF-16: save it as UTF-8")
+	text, done := CleanText(data)
+	if len(done) > 0 {
+		defer clear(text) // a copy, which may hold a key
 	}
-	want := bytes.Count(data, []byte(pemBeginning))
-	if want == 0 {
-		return nil, errNoPEM
+	if isDER(text) {
+		return nil, fmt.Errorf("%w: this is %s in binary form (DER); herald cert convert makes text of it", errNoPEM, shapeOf(text).article())
 	}
+	blocks := decodeBlocks(text)
+	switch damaged := damagedBlocks(text, blocks); {
+	case damaged > 0:
+		clearKeys(blocks)
+		return nil, fmt.Errorf("%d of %d PEM blocks are damaged: their base64 is cut off or changed; copy the file itself, not its text",
+			damaged, damaged+len(blocks))
+	case len(blocks) == 0:
+		return nil, fmt.Errorf("%w: the text has no line that starts with -----BEGIN; copy the whole file, with its first and its last line", errNoPEM)
+	}
+	return blocks, nil
+}
+
+// decodeBlocks returns the blocks of text that are sound. pem.Decode passes
+// over a block that it cannot read and returns the next, so that a damaged
+// certificate would vanish and its key be taken for the first block: see
+// damagedBlocks.
+func decodeBlocks(text []byte) []*pem.Block {
 	var blocks []*pem.Block
 	for {
 		var b *pem.Block
-		if b, data = pem.Decode(data); b == nil {
-			break
+		if b, text = pem.Decode(text); b == nil {
+			return blocks
 		}
 		blocks = append(blocks, b)
 	}
-	if len(blocks) != want {
-		return nil, fmt.Errorf("%d of %d PEM blocks are damaged: each BEGIN and END must be a line of its own, with unbroken base64 between", want-len(blocks), want)
+}
+
+// damagedBlocks returns how many headers text has for which there is no block.
+func damagedBlocks(text []byte, blocks []*pem.Block) int {
+	headers := 0
+	for _, m := range findMarks(string(text)) {
+		if !m.footer {
+			headers++
+		}
 	}
-	return blocks, nil
+	return max(headers-len(blocks), 0)
+}
+
+// binaryOf returns the bytes of a file that is binary by nature, also where
+// somebody made text of it: base64, or PEM. Other text comes back cleaned.
+func binaryOf(data []byte, shape derShape) []byte {
+	clean, _ := CleanText(data)
+	if b, _ := pem.Decode(clean); b != nil && (b.Type == shape.label() || shapeOf(b.Bytes) == shape) {
+		return b.Bytes
+	}
+	return clean
 }
 
 func checkSize(data []byte) error {
@@ -71,12 +101,6 @@ func checkSize(data []byte) error {
 		return fmt.Errorf("%d bytes, at most %d are read", len(data), maxInputBytes)
 	}
 	return nil
-}
-
-// looksLikePEM reports whether data is text with PEM blocks, or text that a
-// person would take for it, and not DER, which starts with a SEQUENCE.
-func looksLikePEM(data []byte) bool {
-	return len(data) > 0 && data[0] != 0x30
 }
 
 // describePEM says what a block holds, for the sentence "this is …".
@@ -100,24 +124,6 @@ func describePEM(b *pem.Block) string {
 		return "a public key"
 	}
 	return fmt.Sprintf("a PEM block labelled %.40q", b.Type)
-}
-
-// describeDER says what der holds, for the sentence "this is …". It is empty
-// when that is none of the things this package knows.
-func describeDER(der []byte) string {
-	if _, err := x509.ParseCertificate(der); err == nil {
-		return "a certificate"
-	}
-	if _, err := x509.ParseCertificateRequest(der); err == nil {
-		return "a certificate request"
-	}
-	if _, err := x509.ParsePKCS8PrivateKey(der); err == nil {
-		return "a private key"
-	}
-	if _, err := x509.ParsePKIXPublicKey(der); err == nil {
-		return "a public key"
-	}
-	return ""
 }
 
 // MarshalRequestPEM returns a certificate request as text, the form of a

@@ -57,8 +57,8 @@ type encryptedData struct {
 
 // ParsePKCS12 reads a PKCS#12 file (RFC 7292), also called .p12 or .pfx, of
 // any number of keys and certificates, encrypted or not, in DER or BER
-// (docs/protocol/certificates.md#pkcs12). An empty password is tried in both
-// of its forms.
+// (docs/protocol/certificates.md#pkcs12), also as base64 or PEM. An empty
+// password is tried in both of its forms.
 //
 // The error is or wraps ErrPassword, ErrKeyPassword, an *UnsupportedError, a
 // *LimitError or a *NotPKCS12Error; any other says that the file is damaged.
@@ -103,11 +103,9 @@ func parsePKCS12(data []byte, password string, work *workLimit) (*PKCS12, error)
 
 // readPFX reads the outermost structure, or says what else data is.
 func readPFX(data []byte) (file pfx, err error) {
+	data = binaryOf(data, shapePKCS12)
 	if b, _ := pem.Decode(data); b != nil {
-		if b.Type != pemPKCS12 {
-			return file, &NotPKCS12Error{Found: describePEM(b)}
-		}
-		data = b.Bytes
+		return file, &NotPKCS12Error{Found: describePEM(b)}
 	}
 	der, err := toDER(data)
 	if err != nil {
@@ -140,18 +138,14 @@ func describeForeign(data []byte) string {
 	case bytes.HasPrefix(data, []byte{0xfe, 0xed, 0xfe, 0xed}):
 		return "a Java keystore of the old kind"
 	}
-	if what := describeDER(data); what != "" {
-		return what
-	}
-	var content contentInfo
-	if unmarshalAll(data, &content) == nil && content.Type.Equal(oidSignedData) {
+	switch shape := shapeOf(data); shape {
+	case shapeUnknown, shapePKCS12:
+		return ""
+	case shapeSignedData:
 		return "a signed message, such as a provisioning profile"
+	default:
+		return shape.article()
 	}
-	var key encryptedKeyInfo
-	if unmarshalAll(data, &key) == nil {
-		return "an encrypted private key"
-	}
-	return ""
 }
 
 // pkcs12Reader reads one file with one form of the password.

@@ -30,10 +30,12 @@ func parseKeyBlock(b *pem.Block) (crypto.Signer, error) {
 	if key, ok := parseTraditionalKey(b.Bytes); ok {
 		return key, nil
 	}
-	if what := describeDER(b.Bytes); what != "" {
-		return nil, errors.New("labelled a private key, but " + what)
+	switch shape := shapeOf(b.Bytes); shape {
+	case shapeUnknown, shapePKCS8, shapeECKey, shapeRSAKey:
+		return nil, errors.New("the private key is damaged, or of an unknown kind")
+	default:
+		return nil, errors.New("labelled a private key, but " + shape.article())
 	}
-	return nil, errors.New("the private key is damaged, or of an unknown kind")
 }
 
 // clearKeys overwrites the private keys that were decoded from text. Parsed

@@ -80,8 +80,8 @@ func (s RequestSubject) name() (name, error) {
 	return n, nil
 }
 
-// ParseRequest reads a certificate request, as text or as DER. The request
-// that it returns was signed by the key it asks a certificate for, and that
+// ParseRequest reads a certificate request, as DER or as text, of which what
+// CleanText repairs is accepted. The request that it returns was signed by the key it asks a certificate for, and that
 // key is one the authority accepts: RSA from 2048 bits and with an exponent
 // from 65537, or ECDSA on P-256 or P-384. The error wraps ErrWeakKey when it
 // is not. Each error says what was found, and what to do.
@@ -92,10 +92,10 @@ func ParseRequest(pemOrDER []byte) (*x509.CertificateRequest, error) {
 	}
 	req, err := x509.ParseCertificateRequest(der)
 	if err != nil {
-		if what := describeDER(der); what != "" {
-			return nil, fmt.Errorf("certificate request: this is %s, not a request", what)
+		if shape := shapeOf(der); shape != shapeUnknown && shape != shapeRequest {
+			return nil, fmt.Errorf("certificate request: this is %s, not a request: send the file of the kind .certSigningRequest", shape.article())
 		}
-		return nil, errors.New("certificate request: not PKCS#10: make the file again, or send it as PEM")
+		return nil, errors.New("certificate request: not PKCS#10, or damaged: make the file again, or send it as PEM")
 	}
 	if err := checkPublicKey(req.PublicKey); err != nil {
 		return nil, fmt.Errorf("certificate request: %w, and a new request with it", err)
@@ -111,7 +111,7 @@ func requestDER(data []byte) ([]byte, error) {
 	if err := checkSize(data); err != nil {
 		return nil, err
 	}
-	if !looksLikePEM(data) {
+	if isDER(data) {
 		return data, nil
 	}
 	blocks, err := pemBlocks(data)

@@ -2,7 +2,6 @@ package credential
 
 import (
 	"bytes"
-	"encoding/pem"
 	"html"
 	"regexp"
 	"slices"
@@ -225,15 +224,9 @@ func soundPEM(text []byte) bool {
 	if want == 0 {
 		return false
 	}
-	got := 0
-	for rest := text; ; {
-		var b *pem.Block
-		if b, rest = pem.Decode(rest); b == nil {
-			break
-		}
-		got += 2
-	}
-	if got != want {
+	blocks := decodeBlocks(text)
+	clearKeys(blocks)
+	if 2*len(blocks) != want {
 		return false
 	}
 	inside := false

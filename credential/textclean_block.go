@@ -16,41 +16,88 @@ type mark struct {
 	exact      bool // five dashes on both sides, single spaces
 }
 
-// marks matches a header or footer, also with too few dashes and with line
-// ends for spaces. At most five dashes are taken behind it, since the next
-// mark may follow at once.
-var marks = regexp.MustCompile(`(-*)[ \t]*\b(BEGIN|END)\s{1,8}([A-Z0-9](?:[A-Z0-9.\s]{0,38}[A-Z0-9])?)\s{0,8}(-{2,5})`)
+// afterDashes matches a header or footer from its word on, also with too few
+// dashes and with line ends for spaces. At most five dashes are taken behind
+// it, since the next mark may follow at once.
+var afterDashes = regexp.MustCompile(`^(?:BEGIN|END)\s{1,8}([A-Z0-9](?:[A-Z0-9.\s]{0,38}[A-Z0-9])?)\s{0,8}-{2,5}`)
 
-// maxMarks bounds the work for a text of nothing but headers.
+// maxMarkBytes is the longest that afterDashes matches.
+const maxMarkBytes = 5 + 8 + 40 + 8 + 5
+
+// maxMarks bounds the work for a text of nothing but headers. Of a text with as
+// many, no block is rebuilt: those behind the last mark would be lost.
 const maxMarks = 256
 
-// findMarks returns the headers and footers in text, in order.
+// findMarks returns the headers and footers in text, in order. The expression
+// is tried at their words alone: on all of a large text it would take seconds.
 func findMarks(text string) []mark {
 	var found []mark
-	for _, m := range marks.FindAllStringSubmatchIndex(text, maxMarks) {
-		// Joined files may share their dashes.
-		shared := len(found) > 0 && found[len(found)-1].end == m[0]
-		if m[3]-m[2] < 2 && !shared {
+	for done, i := 0, 0; len(found) < maxMarks; {
+		word, next := nextWord(text, i)
+		if word == "" {
+			break
+		}
+		i = next + len(word)
+		window := text[next:min(next+maxMarkBytes, len(text))]
+		if !strings.Contains(window, "--") || next > 0 && isWordByte(text[next-1]) {
 			continue
 		}
-		label := strings.Join(strings.Fields(text[m[6]:m[7]]), " ")
-		word := text[m[4]:m[5]]
+		m := afterDashes.FindStringSubmatchIndex(window)
+		if m == nil {
+			continue
+		}
+		dashes := strings.TrimRight(text[done:next], " \t")
+		start := done + len(strings.TrimRight(dashes, "-"))
+		// Joined files may share their dashes.
+		shared := len(found) > 0 && found[len(found)-1].end == start
+		count := done + len(dashes) - start
+		end := next + m[1]
+		done, i = end, end
+		if count < 2 && !shared {
+			continue
+		}
+		label := strings.Join(strings.Fields(text[next+m[2]:next+m[3]]), " ")
 		found = append(found, mark{
-			start: m[0], end: m[1],
+			start: start, end: end,
 			footer: word == "END",
 			label:  label,
-			exact:  text[m[0]:m[1]] == "-----"+word+" "+label+"-----",
+			exact:  text[start:end] == "-----"+word+" "+label+"-----",
 		})
 	}
 	return found
+}
+
+// nextWord returns the first word of a mark in text from i on, and where it is.
+func nextWord(text string, i int) (word string, at int) {
+	for ; i < len(text); i++ {
+		switch text[i] {
+		case 'B':
+			word = "BEGIN"
+		case 'E':
+			word = "END"
+		default:
+			continue
+		}
+		if strings.HasPrefix(text[i:], word) {
+			return word, i
+		}
+	}
+	return "", 0
+}
+
+func isWordByte(b byte) bool {
+	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '_'
 }
 
 // rebuild writes text's blocks anew. It reports false if there is nothing in
 // text that could be one.
 func (c *cleaner) rebuild(text string) ([]byte, bool) {
 	found := findMarks(text)
-	if len(found) == 0 {
+	switch len(found) {
+	case 0:
 		return c.bare(text)
+	case maxMarks:
+		return nil, false
 	}
 	var out bytes.Buffer
 	done := 0 // up to where text was used
