@@ -1,7 +1,6 @@
 package credential
 
 import (
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"strings"
@@ -122,29 +121,20 @@ func signedContent(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("a signed message that is damaged")
 	}
-	var outer struct {
-		Type    asn1.ObjectIdentifier
-		Content asn1.RawValue `asn1:"explicit,tag:0"`
-	}
-	if _, err := asn1.Unmarshal(der, &outer); err != nil {
+	var outer, inner contentInfo
+	if unmarshalAll(der, &outer) != nil || !outer.Type.Equal(oidSignedData) {
 		return nil, errors.New("not a signed message")
 	}
-	if !outer.Type.Equal(oidSignedData) {
-		return nil, errors.New("not a signed message")
-	}
-	elements, err := sequence(outer.Content.FullBytes)
-	if err != nil || len(elements) < 3 {
+	elements, err := sequence(outer.Content.Bytes)
+	if err != nil || len(elements) < 3 || unmarshalAll(elements[2].FullBytes, &inner) != nil {
 		return nil, errors.New("a signed message that is damaged")
 	}
-	var inner struct {
-		Type    asn1.ObjectIdentifier
-		Content []byte `asn1:"explicit,optional,tag:0"`
-	}
-	if _, err := asn1.Unmarshal(elements[2].FullBytes, &inner); err != nil {
-		return nil, errors.New("a signed message without its content")
-	}
-	if len(inner.Content) == 0 {
+	if len(inner.Content.FullBytes) == 0 {
 		return nil, errors.New("a signed message without its content: a chain of certificates, or a signature of its own")
 	}
-	return inner.Content, nil
+	content, err := inner.octets()
+	if err != nil {
+		return nil, errors.New("a signed message whose content is damaged")
+	}
+	return content, nil
 }
