@@ -62,8 +62,9 @@ func (r *Report) judgeObject(o *Object, i item) {
 func (r *Report) judgeKey(o *Object, i item) {
 	named := strings.HasSuffix(strings.ToLower(r.Name), ".p8")
 	alone := len(r.contents.items) == 1 && r.Format != "PKCS#12"
+	locked := i.encryption != "" // which a .p8 never is
 	switch {
-	case isProviderKey(i.key) && alone:
+	case isProviderKey(i.key) && alone && (named || !locked):
 		o.Kind = KindProviderKey
 		o.KeyID = KeyIDFromFileName(r.Name)
 		if o.KeyID == "" && named {
@@ -104,13 +105,10 @@ func KeyIDFromFileName(name string) apns.KeyID {
 // kind says in words what the file is.
 func (r *Report) kind() string {
 	if len(r.Objects) == 0 {
-		switch r.Format {
-		case "PKCS#12":
+		if r.Format == "PKCS#12" {
 			return "PKCS#12 file"
-		case "":
-			return "unknown"
 		}
-		return "unknown, in " + r.Format
+		return "unknown"
 	}
 	var what string
 	n := countKinds(r.Objects)
