@@ -208,15 +208,34 @@ func TestInspectHidesKeys(t *testing.T) {
 	}
 }
 
+// FuzzInspect reads whatever there is with a password, and says something of it
+// that a terminal can bear.
 func FuzzInspect(f *testing.F) {
-	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"))
-	f.Add(readTestdata(f, "pkcs12/push.cer"))
+	for _, tt := range inspected {
+		if data := readTestdata(f, tt.file); strings.HasPrefix(tt.file, "files/") && len(data) < 4<<10 && !costly(data) {
+			f.Add(data)
+		}
+	}
+	for _, data := range quickPKCS12(f) {
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) > 4<<10 {
+		if len(data) > 16<<10 || costly(data) {
 			return
 		}
-		if r, err := Inspect("file", data, InspectOptions{}); err == nil && r.Text() == "" {
-			t.Error("nothing is said")
+		r, err := Inspect("file", data, InspectOptions{Password: herald, Now: now})
+		if p := (Problem{}); err != nil && (!asProblem(err, &p) || p.Code.Warning() || p.Hint == "") {
+			t.Errorf("got %v, want a problem with its hint", err)
+		}
+		text := r.Text()
+		if r.Kind == "" || strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && r < ' ' || 0x7f <= r && r < 0xa0 }) {
+			t.Errorf("got %q", text)
+		}
+		if _, err := json.Marshal(r); err != nil {
+			t.Error(err)
+		}
+		if len(r.Verify(VerifyOptions{Topic: diagnosed, Environment: apns.Production, Now: now})) == 0 && len(r.Identities) == 0 && r.Objects[0].Kind != KindProviderKey {
+			t.Error("nothing stands against a file that is no credential")
 		}
 	})
 }

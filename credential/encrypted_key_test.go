@@ -189,17 +189,20 @@ func TestParsePrivateKeyPEMWrongPasswords(t *testing.T) {
 }
 
 func FuzzParsePrivateKeyPEM(f *testing.F) {
-	for _, file := range lockedKeys(f)[:6] {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+	f.Add(readTestdata(f, "keys/traditional-ec-aes256.pem"))
+	for _, data := range quickKeys(f) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		key, err := ParsePrivateKeyPEM(data, nil)
+		if costly(data) {
+			return
+		}
+		key, err := ParsePrivateKeyPEM(data, func() (string, error) { return "herald", nil })
 		if (key == nil) != (err != nil) {
 			t.Errorf("got %v and %v", key, err)
+		}
+		if errors.As(err, new(*UnsupportedError)) && errors.Is(err, ErrPassword) {
+			t.Errorf("got %v, which blames the password for what can not be read", err)
 		}
 	})
 }

@@ -251,19 +251,29 @@ func TestIdentityRedacts(t *testing.T) {
 }
 
 func FuzzParseIdentityPEM(f *testing.F) {
-	text, err := newIdentity(f, newECKey(f, elliptic.P256())).MarshalPEM()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(text)
+	f.Add(readTestdata(f, "files/ck.pem"))
+	f.Add(readTestdata(f, "files/mismatch.pem"))
+	f.Add(readTestdata(f, "files/locked-ck.pem"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		id, err := ParseIdentityPEM(data)
+		if costly(data) {
+			return
+		}
+		id, err := OpenIdentityPEM(data, func() (string, error) { return "herald", nil })
 		if err != nil {
 			return
 		}
 		if err := id.check(); err != nil {
 			t.Fatal(err)
 		}
+		text, err := id.MarshalPEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseIdentityPEM(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameIdentity(t, again, id)
 	})
 }
 

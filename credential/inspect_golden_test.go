@@ -146,6 +146,7 @@ func makeFiles(t *testing.T) {
 	wildcard := profileList("Push Example Wildcard", noDebugger+entitlement("application-identifier", "ABCDE12345.*"), twoDevices)
 	for name, data := range map[string][]byte{
 		"Push.certSigningRequest":     MarshalRequestPEM(newRequest(t, walk)),
+		"device.certSigningRequest":   MarshalRequestPEM(newRequest(t, ec())),
 		"Push.p12":                    must((&PKCS12{Keys: []PKCS12Key{{Key: walk, FriendlyName: "Push Example"}}}).Marshal("herald", PKCS12Legacy)),
 		"aps_developer_identity.cer":  identity.Certificate.Raw,
 		"aps_developer_identity.p12":  must(identity.MarshalPKCS12("herald", PKCS12Modern)),

@@ -179,15 +179,8 @@ func TestIDs(t *testing.T) {
 }
 
 func FuzzParseP8(f *testing.F) {
-	key, err := NewProviderKey()
-	if err != nil {
-		f.Fatal(err)
-	}
-	text, err := MarshalP8(key)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(text)
+	f.Add(readTestdata(f, "files/AuthKey_2X9R4HXF34.p8"))
+	f.Add(readTestdata(f, "files/AuthKey_7QK2M4ZT6B.p8"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		key, err := ParseP8(data)
 		if err != nil {

@@ -298,13 +298,12 @@ func TestParsePKCS12Changed(t *testing.T) {
 }
 
 func FuzzParsePKCS12(f *testing.F) {
-	for _, name := range []string{"identity-rc2-40", "identity-plain-no-mac", "empty-password-no-mac", "key-only-aes256", "two-java"} {
-		data := readTestdata(f, "pkcs12/"+name+".p12")
+	for _, data := range quickPKCS12(f) {
 		f.Add(data)
 		f.Add(toBER(f, data, false))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := parsePKCS12(data, "herald", &workLimit{max: 20_000}) // for speed
+		p, err := parsePKCS12(data, "herald", &workLimit{max: fuzzRounds})
 		if err != nil {
 			return
 		}

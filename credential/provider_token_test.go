@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -70,25 +72,108 @@ var (
 	base64Std = base64.StdEncoding
 )
 
-// dialects are those of docs/protocol/certificates.md#dialects.
+// dialects are those of docs/protocol/certificates.md#dialects, by the sender
+// that writes it; and behind them what lies between. Encoding and signature are
+// what the sender is known for; the order of the members is an example.
 var dialects = []dialect{
-	{"Go, node, Python, C, Ruby", plainHeader, plainClaims, base64URL, false},
-	{"with typ", `{"alg":"ES256","kid":"2X9R4HXF34","typ":"JWT"}`, plainClaims, base64URL, false},
-	{"with exp", plainHeader, `{"exp":1803906000,"iss":"ABCDE12345","iat":1803902400,"aud":["a"]}`, base64URL, false},
-	{"pushy, apnotic, Apple's command line", plainHeader, plainClaims, base64URL, true},
-	{"a2, CleverTap", `{"alg":"ES256","kid":"2X9R4HXF34"}`, plainClaims, base64Std, true},
-	{"dotAPNS", `{"alg":"ES256","kid":"2X9R4HXF34"}`, plainClaims, base64Std, false},
+	{"Herald", plainHeader, plainClaims, base64URL, false},
+	{"sideshow/apns2 (Go)", plainHeader, `{"iat":1803902400,"iss":"ABCDE12345"}`, base64URL, false},
+	{"gaurun (Go)", `{"alg":"ES256","kid":"2X9R4HXF34","typ":"JWT"}`, `{"iat":1803902400,"iss":"ABCDE12345"}`, base64URL, false},
+	{"Gunfish (Go)", `{"alg":"ES256","kid":"2X9R4HXF34"}`, `{"iss":"ABCDE12345","iat":1803902400}`, base64URL, false},
+	{"edganiukov/apns (Go)", plainHeader, `{"iss":"ABCDE12345","iat":1803902400,"exp":1803906000}`, base64URL, false},
+	{"@parse/node-apn (node)", `{"alg":"ES256","typ":"JWT","kid":"2X9R4HXF34"}`, `{"iat":1803902400,"iss":"ABCDE12345"}`, base64URL, false},
+	{"apns2 (node)", `{"alg":"ES256","typ":"JWT","kid":"2X9R4HXF34"}`, plainClaims, base64URL, false},
+	{"aioapns (Python)", `{"alg":"ES256","kid":"2X9R4HXF34","typ":"JWT"}`, plainClaims, base64URL, false},
+	{"PyJWT (Python)", `{"typ":"JWT","alg":"ES256","kid":"2X9R4HXF34"}`, plainClaims, base64URL, false},
+	{"pushy (Java)", `{"alg":"ES256","typ":"JWT","kid":"2X9R4HXF34"}`, plainClaims, base64URL, true},
+	{"apnotic (Ruby)", `{"kid":"2X9R4HXF34","alg":"ES256"}`, plainClaims, base64URL, true},
+	{"Apple's command line", `{ "alg": "ES256", "kid": "2X9R4HXF34" }`, `{ "iss": "ABCDE12345", "iat": 1803902400 }`, base64URL, true},
+	{"a2 (Rust)", plainHeader, plainClaims, base64Std, true},
+	{"CleverTap apns-http2 (Java)", `{ "alg": "ES256", "kid": "2X9R4HXF34"}`, `{ "iss": "ABCDE12345", "iat": 1803902400}`, base64Std, true},
+	{"dotAPNS (.NET)", plainHeader, plainClaims, base64Std, false},
 	{
-		"APNSwift", "{\n  \"alg\" : \"ES256\",\n  \"kid\" : \"2X9R4HXF34\",\n  \"typ\" : \"JWT\"\n}\n",
+		"APNSwift (Swift)", "{\n  \"alg\" : \"ES256\",\n  \"kid\" : \"2X9R4HXF34\",\n  \"typ\" : \"JWT\"\n}\n",
 		"{\n  \"iat\" : \"1803902400\",\n  \"iss\" : \"ABCDE12345\",\n  \"kid\" : \"2X9R4HXF34\"\n}", base64URL, false,
 	},
+
 	{"kid in the claims alone", `{"alg":"ES256"}`, `{"iss":"ABCDE12345","iat":1803902400,"kid":"2X9R4HXF34"}`, base64URL, false},
 	{"header before claims", plainHeader, `{"iss":"ABCDE12345","iat":1803902400,"kid":"OTHEROTHER"}`, base64URL, false},
+	{"an audience", plainHeader, `{"exp":1803906000,"iss":"ABCDE12345","iat":1803902400,"aud":["a"]}`, base64URL, false},
 	{"padded base64url", plainHeader, plainClaims, base64.URLEncoding, false},
 	{"unpadded standard base64", plainHeader, plainClaims, base64.RawStdEncoding, true},
 	{"iat with a fraction", plainHeader, `{"iss":"ABCDE12345","iat":1803902400.731}`, base64URL, false},
 	{"escaped JSON", `{"alg":"\u0045S256","kid":"2X9R4HXF34"}`, `{"iss":"\u0041BCDE12345","iat":1.8039024e9}`, base64URL, false},
 	{"characters beyond base64url", `{"alg":"ES256","kid":"2X9R4HXF34","x":"??>>~~ÿÿÿ"}`, plainClaims, base64Std, true},
+}
+
+// tokenVectors are tokens that were written once, one in each dialect, with the
+// key in testdata/files.
+func tokenVectors(tb testing.TB) (names, tokens []string, key *ecdsa.PrivateKey) {
+	tb.Helper()
+	key = must(ParseP8(readTestdata(tb, "files/AuthKey_2X9R4HXF34.p8")))
+	for line := range strings.Lines(string(readTestdata(tb, "provider-tokens.txt"))) {
+		if name, token, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t"); ok {
+			names, tokens = append(names, name), append(tokens, token)
+		}
+	}
+	return names, tokens, key
+}
+
+func TestProviderTokenVectors(t *testing.T) {
+	if *remake {
+		key := must(ParseP8(readTestdata(t, "files/AuthKey_2X9R4HXF34.p8")))
+		text := "Provider tokens in the dialects of their senders, each behind a tab. Made by go test -run TestProviderTokenVectors -remake,\n" +
+			"signed with files/AuthKey_2X9R4HXF34.p8.\n\n"
+		for _, d := range dialects {
+			text += d.name + "\t" + d.sign(t, key) + "\n"
+		}
+		if err := os.WriteFile(filepath.Join("testdata", "provider-tokens.txt"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names, tokens, key := tokenVectors(t)
+	if len(names) != len(dialects) {
+		t.Fatalf("got %d vectors, want %d", len(names), len(dialects))
+	}
+	other := newECKey(t, elliptic.P256())
+	for i, s := range tokens {
+		t.Run(names[i], func(t *testing.T) {
+			token, err := ParseProviderToken(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if names[i] != dialects[i].name || token.KeyID != tokenKey || token.TeamID != tokenTeam || !token.IssuedAt.Equal(tokenTime) {
+				t.Errorf("got %v", token)
+			}
+			if err := token.Verify(&key.PublicKey); err != nil {
+				t.Error(err)
+			}
+			if token.Verify(&other.PublicKey) == nil {
+				t.Error("verified with another key")
+			}
+		})
+	}
+}
+
+// TestVerifyRFC7515 verifies the example of RFC 7515 appendix A.3. It is no
+// provider token, so that only its segments and its signature are of use.
+func TestVerifyRFC7515(t *testing.T) {
+	const signed = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+	const signature = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+	point := append([]byte{4}, must(decodeSegment("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"))...)
+	point = append(point, must(decodeSegment("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"))...)
+	pub := must(ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point))
+	token := ProviderToken{digest: sha256.Sum256([]byte(signed)), signature: must(decodeSegment(signature))}
+	if err := token.Verify(pub); err != nil {
+		t.Error(err)
+	}
+	header, _, _ := strings.Cut(signed, ".")
+	if m, err := parseSegment(header); err != nil || string(m["alg"]) != `"ES256"` {
+		t.Errorf("got %s, %v", m, err)
+	}
+	if _, err := ParseProviderToken(signed + "." + signature); err == nil {
+		t.Error("accepted as a provider token")
+	}
 }
 
 func TestDialects(t *testing.T) {
@@ -353,12 +438,9 @@ func TestProviderTokenRedacts(t *testing.T) {
 }
 
 func FuzzParseProviderToken(f *testing.F) {
-	key, err := NewProviderKey()
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, d := range dialects {
-		f.Add(d.sign(f, key))
+	_, tokens, key := tokenVectors(f)
+	for _, s := range tokens {
+		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		token, err := ParseProviderToken(s)

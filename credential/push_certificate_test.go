@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"math/big"
 	"strings"
@@ -483,9 +484,13 @@ func TestParsePushCertificateRefused(t *testing.T) {
 }
 
 func FuzzParsePushCertificate(f *testing.F) {
-	f.Add(handmade(f, name{{oidUserID, asn1.TagUTF8String, "com.example.push"}},
-		pkix.Extension{Id: oidSandbox, Value: []byte{5, 0}},
-		pkix.Extension{Id: oidTopics, Value: unhex(f, topicsG4)}).Raw)
+	for _, name := range []string{"pass", "mdm", "device"} {
+		f.Add(readTestdata(f, "files/"+name+".cer"))
+	}
+	block, _ := pem.Decode(readTestdata(f, "files/aps.pem"))
+	f.Add(block.Bytes)
+	f.Add(handmade(f, name{{oidUserID, asn1.TagPrintableString, "com.example.push"}}, pkix.Extension{Id: oidSandbox, Value: []byte{5, 0}},
+		pkix.Extension{Id: oidVoIPTopics, Value: must(asn1.Marshal(utf8String("com.example.push, com.example.push.voip")))}).Raw)
 	f.Fuzz(func(t *testing.T, der []byte) {
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
@@ -495,6 +500,9 @@ func FuzzParsePushCertificate(f *testing.F) {
 		c, err := ParsePushCertificate(cert)
 		if err != nil {
 			return
+		}
+		if allowed := environmentsOf(c); len(allowed) == 0 || (c.DefaultTopic != "") != (len(c.Topics) == 1) {
+			t.Fatalf("got %+v", c)
 		}
 		if len(c.Topics) == 0 || len(c.Topics) != len(c.TopicKinds) || !c.Sandbox && !c.Production {
 			t.Fatalf("got %+v", c)

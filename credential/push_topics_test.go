@@ -139,17 +139,27 @@ func TestVoIPTopics(t *testing.T) {
 	}
 }
 
+// FuzzParseTopics reads both forms of the list, the present one and that of
+// VoIP.
 func FuzzParseTopics(f *testing.F) {
-	for _, h := range []string{topicsG1, topicsG4, "30050C03612E62", "3000"} {
+	for _, h := range []string{topicsG1, topicsG4, "30050C03612E62", "3000", "0C08612E622C20632E64", "1303612E62"} {
 		f.Add(unhex(f, h))
 	}
 	f.Fuzz(func(t *testing.T, der []byte) {
 		topics, err := parseTopics(der)
 		if err != nil {
+			topics, err = parseVoIPTopics(der)
+		}
+		if err != nil {
 			return
 		}
 		if len(topics) == 0 || len(topics) > maxTopics {
 			t.Fatalf("got %d topics", len(topics))
+		}
+		for _, topic := range topics {
+			if !topic.topic.Valid() {
+				t.Fatalf("got topic %q", topic.topic)
+			}
 		}
 		again, err := asn1.Marshal(topicsValue(topics))
 		if err != nil {

@@ -239,9 +239,12 @@ func TestParseRequestRefused(t *testing.T) {
 }
 
 func FuzzParseRequest(f *testing.F) {
-	der := newRequest(f, newECKey(f, elliptic.P256()))
-	f.Add(der)
-	f.Add(MarshalRequestPEM(der))
+	text := readTestdata(f, "files/device.certSigningRequest") // small, and cheap to verify
+	block, _ := pem.Decode(text)
+	f.Add(block.Bytes)
+	f.Add(text)
+	f.Add([]byte(strings.ReplaceAll(string(text), "\n", `\n`)))
+	f.Add(readTestdata(f, "files/aps.pem"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		req, err := ParseRequest(data)
 		if err != nil {

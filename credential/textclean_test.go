@@ -304,10 +304,10 @@ func TestShapes(t *testing.T) {
 }
 
 func FuzzCleanText(f *testing.F) {
-	for _, text := range pemFiles(f) {
-		f.Add(text)
+	for _, name := range []string{"files/aps.pem", "files/device.certSigningRequest", "keys/traditional-ec-aes256.pem"} {
+		f.Add(readTestdata(f, name))
 	}
-	p8 := string(pemFiles(f)["provider key"])
+	p8 := string(readTestdata(f, "files/AuthKey_2X9R4HXF34.p8"))
 	for _, m := range mangled {
 		f.Add([]byte(m.mangle(p8)))
 	}
