@@ -190,15 +190,6 @@ func mismatchProblem(file string, cert *x509.Certificate, key crypto.PublicKey) 
 		file, shortFingerprint(key), shortFingerprint(cert.PublicKey))
 }
 
-// shortFingerprint is enough of a fingerprint to compare by eye.
-func shortFingerprint(pub crypto.PublicKey) string {
-	sum, err := Fingerprint(pub)
-	if err != nil {
-		return "unknown"
-	}
-	return sum[:16] + "…"
-}
-
 // choose picks one of the identities among items: by its number; else the only
 // one; else the only one for the wanted topic and environment; else the only
 // one for push.

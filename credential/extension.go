@@ -21,23 +21,6 @@ var (
 	oidClientAuth      = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 2}
 )
 
-// publicKeyInfo is SubjectPublicKeyInfo (RFC 5280 section 4.1).
-type publicKeyInfo struct {
-	Algorithm pkix.AlgorithmIdentifier
-	Key       asn1.BitString
-}
-
-func (p *publicKeyInfo) unmarshal(der []byte) error {
-	rest, err := asn1.Unmarshal(der, p)
-	if err != nil {
-		return err
-	}
-	if len(rest) > 0 {
-		return errors.New("public key: bytes after its end")
-	}
-	return nil
-}
-
 // extensionList collects the extensions of a certificate in the order in
 // which they are to stand; crypto/x509 has an order of its own for those that
 // it writes from fields. The first error stays.

@@ -60,7 +60,7 @@ func openIdentityPEM(data []byte, password func() (string, error)) (Identity, er
 		switch {
 		case b.Type == pemCertificate:
 			if len(certs) == maxChain {
-				return Identity{}, fmt.Errorf("more than %d certificates", maxChain)
+				return Identity{}, fmt.Errorf("more than %d certificates: leave only that of the key and those of its chain", maxChain)
 			}
 			cert, err := x509.ParseCertificate(b.Bytes)
 			if err != nil { // not repeated: it may be a key with the wrong label
@@ -69,7 +69,7 @@ func openIdentityPEM(data []byte, password func() (string, error)) (Identity, er
 			certs = append(certs, cert)
 		case isKeyBlock(b):
 			if key != nil {
-				return Identity{}, errors.New("more than one private key")
+				return Identity{}, errors.New("more than one private key: leave only the one that the certificate was requested with")
 			}
 			key = b
 		case b.Type == pemECParameters: // openssl ecparam writes the curve first
@@ -77,19 +77,27 @@ func openIdentityPEM(data []byte, password func() (string, error)) (Identity, er
 			return Identity{}, fmt.Errorf("block %d is %s; want a certificate and a private key", i+1, describePEM(b))
 		}
 	}
-	switch {
-	case key == nil && len(certs) == 0:
-		return Identity{}, errors.New("neither a private key nor a certificate")
-	case key == nil:
-		return Identity{}, fmt.Errorf("%w: export it together with the key it was requested with", ErrNoKey)
-	case len(certs) == 0:
-		return Identity{}, fmt.Errorf("%w: this is half of the pair", ErrNoCertificate)
+	if err := checkHalves(key != nil, len(certs) > 0); err != nil {
+		return Identity{}, err
 	}
 	signer, err := openKeyBlock(key, password) // last: nobody is asked for a password in vain
 	if err != nil {
 		return Identity{}, err
 	}
 	return Identity{Key: signer}.pair(certs)
+}
+
+// checkHalves says which half of an identity is missing.
+func checkHalves(key, cert bool) error {
+	switch {
+	case !key && !cert:
+		return errors.New("neither a private key nor a certificate: give a file with both, such as a ck.pem")
+	case !key:
+		return fmt.Errorf("%w: export it together with the key it was requested with", ErrNoKey)
+	case !cert:
+		return fmt.Errorf("%w: this is half of the pair; join it with the certificate that the portal issued", ErrNoCertificate)
+	}
+	return nil
 }
 
 // pair finds the certificate of id's key. Order proves nothing: tools write
@@ -110,15 +118,8 @@ func (id Identity) pair(certs []*x509.Certificate) (Identity, error) {
 
 // mismatch names both keys by their fingerprints.
 func mismatch(cert *x509.Certificate, key crypto.Signer) error {
-	want, err := Fingerprint(cert.PublicKey)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrKeyMismatch, err)
-	}
-	got, err := Fingerprint(key.Public())
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrKeyMismatch, err)
-	}
-	return fmt.Errorf("%w: the certificate is for %.16s…, the key is %.16s… (SHA-256)", ErrKeyMismatch, want, got)
+	return fmt.Errorf("%w: the certificate is for %s, the key is %s (SHA-256)",
+		ErrKeyMismatch, shortFingerprint(cert.PublicKey), shortFingerprint(key.Public()))
 }
 
 // check refuses halves and strangers.
@@ -141,9 +142,9 @@ func (id Identity) MarshalPEM() ([]byte, error) {
 	if err := id.check(); err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(id.Key)
+	der, err := marshalPKCS8(id.Key)
 	if err != nil {
-		return nil, errors.New("identity: the private key can not be written: it is not in memory, or of an unknown kind")
+		return nil, fmt.Errorf("identity: %w", err)
 	}
 	defer clear(der)
 	text := MarshalCertificatePEM(id.Certificate)

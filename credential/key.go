@@ -5,7 +5,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -62,9 +61,9 @@ func MarshalP8(key *ecdsa.PrivateKey) ([]byte, error) {
 	if err := checkProviderKey(key); err != nil {
 		return nil, fmt.Errorf("provider key: %w", err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	der, err := marshalPKCS8(key)
 	if err != nil {
-		return nil, errors.New("provider key: the key does not fit its curve")
+		return nil, fmt.Errorf("provider key: %w", err)
 	}
 	defer clear(der)
 	return pem.EncodeToMemory(&pem.Block{Type: pemPKCS8, Bytes: der}), nil
@@ -82,6 +81,9 @@ func ParseP8(data []byte) (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
+// useP8 is what to do about a file that is no provider key.
+const useP8 = ": use the file AuthKey_….p8 as it was downloaded"
+
 func parseP8(data []byte) (*ecdsa.PrivateKey, error) {
 	blocks, err := pemBlocks(data)
 	if errors.Is(err, errNoPEM) {
@@ -95,10 +97,10 @@ func parseP8(data []byte) (*ecdsa.PrivateKey, error) {
 		blocks = blocks[1:] // openssl ecparam writes the curve first
 	}
 	if len(blocks) > 1 {
-		return nil, fmt.Errorf("not a .p8 file: %d PEM blocks, the first is %s; want one private key", len(blocks), describePEM(blocks[0]))
+		return nil, fmt.Errorf("not a .p8 file: %d PEM blocks, the first is %s; want one private key"+useP8, len(blocks), describePEM(blocks[0]))
 	}
 	if !isKeyBlock(blocks[0]) {
-		return nil, fmt.Errorf("this is %s, not a .p8 file", describePEM(blocks[0]))
+		return nil, fmt.Errorf("this is %s, not a .p8 file"+useP8, describePEM(blocks[0]))
 	}
 	parsed, err := parseKeyBlock(blocks[0])
 	if err != nil {
@@ -111,9 +113,9 @@ func parseP8(data []byte) (*ecdsa.PrivateKey, error) {
 		}
 		return key, nil
 	case *rsa.PrivateKey:
-		return nil, errors.New("this is an RSA private key, which belongs to a certificate; a .p8 file holds an ECDSA key")
+		return nil, errors.New("this is an RSA private key, which belongs to a certificate; a .p8 file holds an ECDSA key" + useP8)
 	}
-	return nil, errors.New("this is a private key of another kind; a .p8 file holds an ECDSA key")
+	return nil, errors.New("this is a private key of another kind; a .p8 file holds an ECDSA key" + useP8)
 }
 
 func checkProviderKey(key *ecdsa.PrivateKey) error {

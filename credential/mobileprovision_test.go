@@ -142,9 +142,9 @@ func signCMS(tb testing.TB, content []byte) []byte {
 		Certificates asn1.RawValue
 		Signers      []signer `asn1:"set"`
 	}{
-		1, []pkix.AlgorithmIdentifier{sha}, inner,
-		asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: root.Raw},
-		[]signer{by},
+		Version: 1, Digests: []pkix.AlgorithmIdentifier{sha}, Content: inner,
+		Certificates: asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: root.Raw},
+		Signers:      []signer{by},
 	}
 	return must(asn1.Marshal(contentInfo{oidSignedData, must(explicit(message))}))
 }

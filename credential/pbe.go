@@ -46,15 +46,6 @@ type scryptParameters struct {
 	KeyBytes int `asn1:"optional"`
 }
 
-// unmarshalAll reads the value that der is, and nothing after it. The parser's
-// error is dropped: it may have seen what was decrypted.
-func unmarshalAll(der []byte, v any) error {
-	if rest, err := asn1.Unmarshal(der, v); err != nil || len(rest) > 0 {
-		return errDamaged
-	}
-	return nil
-}
-
 // parseEncryption reads what an algorithm says. It fails with an
 // UnsupportedError for what can not be decrypted.
 func parseEncryption(alg pkix.AlgorithmIdentifier) (encryption, error) {

@@ -96,9 +96,9 @@ func binaryOf(data []byte, shape derShape) []byte {
 func checkSize(data []byte) error {
 	switch {
 	case len(data) == 0:
-		return errors.New("empty")
+		return errors.New("empty: some commands leave an empty file behind when they fail; make or download it again")
 	case len(data) > maxInputBytes:
-		return fmt.Errorf("%d bytes, at most %d are read", len(data), maxInputBytes)
+		return fmt.Errorf("%d bytes, at most %d are read: check that it is the right file", len(data), maxInputBytes)
 	}
 	return nil
 }

@@ -61,14 +61,14 @@ func (id Identity) MarshalPKCS12(password string, style PKCS12Style) ([]byte, er
 // in UCS-2 (RFC 7292 appendix B.1).
 func checkPKCS12Password(password string) error {
 	if password == "" {
-		return errors.New("no password")
+		return errors.New("no password: give one, since readers disagree on what an empty one is")
 	}
 	if !utf8.ValidString(password) {
-		return errors.New("the password is not UTF-8")
+		return errors.New("the password is not UTF-8: choose another")
 	}
 	for _, r := range password {
 		if r > 0xffff {
-			return errors.New("the password has a character beyond U+FFFF, such as an emoji")
+			return errors.New("the password has a character beyond U+FFFF, such as an emoji: choose another")
 		}
 	}
 	return nil

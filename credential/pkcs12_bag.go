@@ -61,12 +61,12 @@ func (r *pkcs12Reader) safeContents(ber []byte, nested int) error {
 	if err != nil {
 		return err
 	}
-	for _, der := range bags {
+	for _, v := range bags {
 		if r.bags++; r.bags > maxBags {
 			return &LimitError{What: "bags", Got: r.bags, Max: maxBags}
 		}
 		var bag safeBag
-		if err := unmarshalAll(der, &bag); err != nil {
+		if err := unmarshalAll(v.FullBytes, &bag); err != nil {
 			return err
 		}
 		if err := r.bag(bag, nested); err != nil {
@@ -111,7 +111,7 @@ func (r *pkcs12Reader) bag(bag safeBag, nested int) error {
 		}
 		parsed, err := x509.ParseCertificate(bytes.Clone(der)) // which keeps the bytes
 		if err != nil {                                        // not repeated: it has seen what was decrypted
-			return fmt.Errorf("certificate %d of the file is damaged", len(r.found.Certificates)+1)
+			return fmt.Errorf("certificate %d of the file is damaged: export it again", len(r.found.Certificates)+1)
 		}
 		r.found.Certificates = append(r.found.Certificates, PKCS12Certificate{Certificate: parsed, FriendlyName: name, LocalKeyID: id})
 	case bag.Kind.Equal(oidSafeBag):
@@ -143,9 +143,9 @@ func (b safeBag) names() (friendlyName string, localKeyID []byte, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	for _, der := range attributes {
+	for _, at := range attributes {
 		var a bagAttribute
-		if err := unmarshalAll(der, &a); err != nil {
+		if err := unmarshalAll(at.FullBytes, &a); err != nil {
 			return "", nil, err
 		}
 		var v asn1.RawValue

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -138,12 +137,9 @@ func (p *PKCS12) identity() (Identity, error) {
 		return all[0], nil
 	case len(all) > 1:
 		return Identity{}, fmt.Errorf("%w: %d of them, choose one", ErrManyIdentities, len(all))
-	case len(p.Keys) == 0 && len(p.Certificates) == 0:
-		return Identity{}, errors.New("neither a private key nor a certificate")
-	case len(p.Keys) == 0:
-		return Identity{}, fmt.Errorf("%w: export it together with the key it was requested with", ErrNoKey)
-	case len(p.Certificates) == 0:
-		return Identity{}, fmt.Errorf("%w: this is half of the pair", ErrNoCertificate)
+	}
+	if err := checkHalves(len(p.Keys) > 0, len(p.Certificates) > 0); err != nil {
+		return Identity{}, err
 	}
 	return Identity{}, mismatch(p.Certificates[0].Certificate, p.Keys[0].Key)
 }

@@ -175,9 +175,9 @@ func (r *pkcs12Reader) file(file pfx) error {
 	if err != nil {
 		return err
 	}
-	for _, der := range safes {
+	for _, v := range safes {
 		var safe contentInfo
-		if err := unmarshalAll(der, &safe); err != nil {
+		if err := unmarshalAll(v.FullBytes, &safe); err != nil {
 			return err
 		}
 		if err := r.safe(safe); err != nil {
@@ -276,8 +276,8 @@ func implicitOctets(v asn1.RawValue) ([]byte, error) {
 }
 
 // readSequence returns the elements of a SEQUENCE OF in BER, at most limit of
-// them. encoding/asn1 would set aside room for as many as there are.
-func readSequence(ber []byte, what string, limit int) ([][]byte, error) {
+// them.
+func readSequence(ber []byte, what string, limit int) ([]asn1.RawValue, error) {
 	der, err := toDER(ber)
 	if err != nil {
 		return nil, err
@@ -290,22 +290,4 @@ func readSequence(ber []byte, what string, limit int) ([][]byte, error) {
 		return nil, errDamaged
 	}
 	return readElements(list.Bytes, what, limit)
-}
-
-// readElements returns the values that follow each other in der.
-func readElements(der []byte, what string, limit int) ([][]byte, error) {
-	var elements [][]byte
-	for len(der) > 0 {
-		if len(elements) == limit {
-			return nil, &LimitError{What: what, Got: limit + 1, Max: limit}
-		}
-		var v asn1.RawValue
-		rest, err := asn1.Unmarshal(der, &v)
-		if err != nil {
-			return nil, errDamaged
-		}
-		elements = append(elements, v.FullBytes)
-		der = rest
-	}
-	return elements, nil
 }

@@ -2,7 +2,6 @@ package credential
 
 import (
 	"crypto/sha1"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
@@ -130,10 +129,9 @@ func (w *pkcs12Writer) keys(p *PKCS12) (contentInfo, error) {
 		if k.Key == nil {
 			return contentInfo{}, errors.New("no private key")
 		}
-		der, err := x509.MarshalPKCS8PrivateKey(k.Key)
+		der, err := marshalPKCS8(k.Key)
 		if err != nil {
-			// The encoder has seen the key; its text is dropped.
-			return contentInfo{}, errors.New("the private key can not be written: it is not in memory, or of an unknown kind")
+			return contentInfo{}, err
 		}
 		alg, sealed, err := w.encrypt(der, false)
 		clear(der)

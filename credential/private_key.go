@@ -2,6 +2,7 @@ package credential
 
 import (
 	"crypto"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -36,6 +37,16 @@ func parseKeyBlock(b *pem.Block) (crypto.Signer, error) {
 	default:
 		return nil, errors.New("labelled a private key, but " + shape.article())
 	}
+}
+
+// marshalPKCS8 returns a key as PKCS#8 (RFC 5958), not encrypted. The encoder's
+// error is dropped: it has seen the key.
+func marshalPKCS8(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, errors.New("the private key can not be written: it is not in memory, or of an unknown kind")
+	}
+	return der, nil
 }
 
 // clearKeys overwrites the private keys that were decoded from text. Parsed

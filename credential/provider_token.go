@@ -61,7 +61,7 @@ func mintProviderToken(key crypto.Signer, id apns.KeyID, team apns.TeamID, issue
 	}
 	pub, ok := key.Public().(*ecdsa.PublicKey)
 	if !ok {
-		return "", errors.New("the key is not an ECDSA key")
+		return "", errors.New("the key is not an ECDSA key; provider tokens are signed with the key of a .p8 file")
 	}
 	if err := checkProviderCurve(pub); err != nil {
 		return "", err

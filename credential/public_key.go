@@ -8,6 +8,8 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -81,6 +83,21 @@ func Fingerprint(pub crypto.PublicKey) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
+// shortFingerprint is enough of a fingerprint to compare by eye.
+func shortFingerprint(pub crypto.PublicKey) string {
+	sum, err := Fingerprint(pub)
+	if err != nil {
+		return "unknown"
+	}
+	return sum[:16] + "…"
+}
+
+// publicKeyInfo is SubjectPublicKeyInfo (RFC 5280 section 4.1).
+type publicKeyInfo struct {
+	Algorithm pkix.AlgorithmIdentifier
+	Key       asn1.BitString
+}
+
 // keyID returns the subject key identifier of a public key, 20 bytes: the
 // first method of RFC 7093 section 2, which has the length of Apple's but not
 // their SHA-1. It refuses keys that are not to be certified.
@@ -93,7 +110,7 @@ func keyID(pub crypto.PublicKey) ([]byte, error) {
 		return nil, err
 	}
 	var info publicKeyInfo
-	if err := info.unmarshal(der); err != nil {
+	if err := unmarshalAll(der, &info); err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256(info.Key.RightAlign())

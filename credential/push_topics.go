@@ -108,33 +108,3 @@ func addTopic(topics []pushTopic, s string) ([]pushTopic, error) {
 	}
 	return append(topics, pushTopic{topic: t}), nil
 }
-
-// sequence returns the elements of a SEQUENCE that fills der.
-func sequence(der []byte) ([]asn1.RawValue, error) {
-	var elements []asn1.RawValue
-	rest, err := asn1.Unmarshal(der, &elements)
-	if err != nil {
-		return nil, err
-	}
-	if len(rest) > 0 {
-		return nil, errors.New("bytes after the end of the sequence")
-	}
-	return elements, nil
-}
-
-// parseString returns the string that fills der.
-func parseString(der []byte) (string, error) {
-	var v asn1.RawValue
-	rest, err := asn1.Unmarshal(der, &v)
-	if err != nil {
-		return "", err
-	}
-	if len(rest) > 0 {
-		return "", errors.New("bytes after the end of the string")
-	}
-	return stringOf(v)
-}
-
-func utf8String(s string) asn1.RawValue {
-	return asn1.RawValue{Class: asn1.ClassUniversal, Tag: asn1.TagUTF8String, Bytes: []byte(s)}
-}

@@ -99,7 +99,7 @@ func TestTopicsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := []struct{ name, hex, want string }{
-		{"not a sequence", "0C03 612E62", "structure error"},
+		{"not a sequence", "0C03 612E62", "damaged"},
 		{"no topics", "3000", "lists none"},
 		{"kind first", "3009 3002 0C00 0C03 612E62", "kind without a topic"},
 		{"two kinds", "3011 0C03 612E62 3005 0C03 617070 3003 0C01 61", "kind without a topic"},
@@ -110,7 +110,7 @@ func TestTopicsRefused(t *testing.T) {
 		{"not UTF-8", "3003 0C01 FF", "not UTF-8"},
 		{"BMPString", "3006 1E04 0061 0062", "ASN.1 type 30"},
 		{"compound string", "3007 2C05 0C03 612E62", ""},
-		{"trailing bytes", "3005 0C03 612E62 00", "after the end"},
+		{"trailing bytes", "3005 0C03 612E62 00", "damaged"},
 		{"too many", hex.EncodeToString(tooMany), "more than 64"},
 	}
 	for _, tt := range tests {

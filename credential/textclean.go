@@ -291,7 +291,9 @@ func (c *cleaner) unwrap(text string) string {
 	if strings.Contains(text, `\`) {
 		replace(RepairEscapes, escapes.Replace)
 	}
-	replace(RepairMarkup, func(s string) string { return tags.ReplaceAllString(html.UnescapeString(s), "\n") })
+	if strings.ContainsAny(text, "<&") { // the expression is slow
+		replace(RepairMarkup, func(s string) string { return tags.ReplaceAllString(html.UnescapeString(s), "\n") })
+	}
 	if utf8.ValidString(text) {
 		replace(RepairStray, invisible.Replace)
 	}

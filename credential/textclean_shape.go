@@ -167,8 +167,6 @@ func shapeOfSigned(der []byte) derShape {
 	return shapeUnknown
 }
 
-func isTag(v asn1.RawValue, tag int) bool { return v.Class == asn1.ClassUniversal && v.Tag == tag }
-
 func isTime(v asn1.RawValue) bool {
 	return isTag(v, asn1.TagUTCTime) || isTag(v, asn1.TagGeneralizedTime)
 }
