@@ -138,3 +138,27 @@ func TestUnsupportedIsNoPassword(t *testing.T) {
 		}
 	}
 }
+
+// What a file costs is bounded for all of its parts together: a stranger may
+// hand over as many locked things as fit into a MiB.
+func TestInspectBoundsWork(t *testing.T) {
+	const rounds = 100 // of all together; each part wants an eighth
+	costs := algorithm(oidTripleDES3, pbeParameters{make([]byte, 8), rounds / 8})
+	key := pem.EncodeToMemory(&pem.Block{Type: pemEncryptedKey, Bytes: must(asn1.Marshal(encryptedKeyInfo{costs, make([]byte, 64)}))})
+	var mac macData
+	mac.MAC.Algorithm = pkix.AlgorithmIdentifier{Algorithm: oidSHA256, Parameters: asn1Null}
+	mac.MAC.Digest, mac.Salt, mac.Rounds = make([]byte, 32), make([]byte, 8), rounds/8
+	p12 := pem.EncodeToMemory(&pem.Block{Type: pemPKCS12, Bytes: fileOf(t, []byte{0x30, 0}, mac)})
+	for name, block := range map[string][]byte{"keys": key, "PKCS#12": p12} {
+		asked := 0
+		c := newContents("a.pem", func(string) (string, error) { asked++; return "herald", nil })
+		c.tried.max, c.opened.max = rounds, rounds
+		c.read(bytes.Repeat(block, 500))
+		if c.tried.spent > rounds || c.opened.spent > rounds || asked > maxItems {
+			t.Errorf("%s: %d and %d rounds, asked %d times", name, c.tried.spent, c.opened.spent, asked)
+		}
+		if !hasCode(c.problems, CodeTooLarge) || !hasCode(c.problems, WarnIgnored) {
+			t.Errorf("%s: got %s, want that it asks for too much", name, codesOf(dedupe(c.problems)))
+		}
+	}
+}

@@ -95,17 +95,17 @@ func parsePrivateKeyPEM(data []byte, password func() (string, error)) (crypto.Si
 	if found == nil {
 		return nil, fmt.Errorf("this is %s: %w", describePEM(blocks[0]), ErrNoKey)
 	}
-	return openKeyBlock(found, password)
+	return openKeyBlock(found, password, newWorkLimit())
 }
 
 // openKeyBlock reads a private key that may be encrypted, in whichever way.
-func openKeyBlock(b *pem.Block, password func() (string, error)) (crypto.Signer, error) {
+func openKeyBlock(b *pem.Block, password func() (string, error), work *workLimit) (crypto.Signer, error) {
 	var sealed encryptedKeyInfo
 	switch {
 	case b.Headers[pemKeyEncryption] != "":
 		return openTraditionalKey(b, password)
 	case unmarshalAll(b.Bytes, &sealed) == nil:
-		return openPKCS8(sealed, password)
+		return openPKCS8(sealed, password, work)
 	case b.Type == pemEncryptedKey:
 		return nil, errors.New("the encrypted private key is damaged")
 	}
@@ -126,7 +126,7 @@ func ask(password func() (string, error)) (string, error) {
 
 // openPKCS8 decrypts a key in the form of RFC 5958 section 3. There is no MAC:
 // a wrong password shows in the padding, or in that no key comes out.
-func openPKCS8(sealed encryptedKeyInfo, password func() (string, error)) (crypto.Signer, error) {
+func openPKCS8(sealed encryptedKeyInfo, password func() (string, error), work *workLimit) (crypto.Signer, error) {
 	e, err := parseEncryption(sealed.Algorithm) // before anyone is asked in vain
 	if err != nil {
 		return nil, err
@@ -139,7 +139,6 @@ func openPKCS8(sealed encryptedKeyInfo, password func() (string, error)) (crypto
 	if err != nil {
 		return nil, err
 	}
-	work := newWorkLimit()
 	for _, form := range forms {
 		var plain []byte
 		if plain, err = e.decrypt(work, form, sealed.Sealed); err == nil {

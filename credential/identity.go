@@ -80,7 +80,7 @@ func openIdentityPEM(data []byte, password func() (string, error)) (Identity, er
 	if err := checkHalves(key != nil, len(certs) > 0); err != nil {
 		return Identity{}, err
 	}
-	signer, err := openKeyBlock(key, password) // last: nobody is asked for a password in vain
+	signer, err := openKeyBlock(key, password, newWorkLimit()) // last: nobody is asked for a password in vain
 	if err != nil {
 		return Identity{}, err
 	}

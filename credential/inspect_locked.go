@@ -9,7 +9,7 @@ import (
 // pkcs12 reads a PKCS#12 file. The empty password is tried before anybody is
 // asked for one.
 func (c *contents) pkcs12(data []byte) {
-	p, err := ParsePKCS12(data, "")
+	p, err := parsePKCS12(data, "", c.tried)
 	asked := false
 	if errors.Is(err, ErrPassword) && c.password != nil {
 		var password string
@@ -17,7 +17,7 @@ func (c *contents) pkcs12(data []byte) {
 			err = ErrNoPassword
 		} else {
 			asked = true
-			p, err = ParsePKCS12(data, password)
+			p, err = parsePKCS12(data, password, c.opened)
 		}
 	}
 	if err != nil {
@@ -57,7 +57,7 @@ func (c *contents) lockedKey(b *pem.Block) {
 		}
 	}
 	i := item{shape: shapeEncryptedPKCS8, encryption: encryptionOf(b)}
-	key, err := openKeyBlock(b, ask)
+	key, err := openKeyBlock(b, ask, c.opened)
 	if err != nil {
 		c.report(c.lockProblem(err, asked))
 	} else {

@@ -60,6 +60,9 @@ type contents struct {
 	problems   []Problem
 	encryption []string // of a PKCS#12 file, each algorithm once
 	password   PasswordFunc
+	// What all that is locked in the file may cost together: with the empty
+	// password, and with those that were asked for.
+	tried, opened *workLimit
 }
 
 func (c *contents) report(p Problem) { c.problems = append(c.problems, p) }
@@ -70,32 +73,46 @@ const maxItems = 64
 // add appends i, within bounds.
 func (c *contents) add(i item) {
 	if len(c.items) == maxItems {
-		c.reportOnce(problemf(WarnIgnored, "%s holds more than %d objects; the rest was passed over.", c.name, maxItems))
+		c.reportFull()
 		return
 	}
 	c.items = append(c.items, i)
 }
 
-func (c *contents) reportOnce(p Problem) {
-	if slices.Contains(c.problems, p) {
-		return
+// reportFull says, once, that there is more than is read.
+func (c *contents) reportFull() {
+	p := problemf(WarnIgnored, "%s holds more than %d objects; the rest was passed over.", c.name, maxItems)
+	if !slices.Contains(c.problems, p) {
+		c.report(p)
 	}
-	c.report(p)
 }
 
 // readFile finds what data holds.
 func readFile(name string, data []byte, password PasswordFunc) *contents {
-	c := &contents{name: printable(path.Base(strings.ReplaceAll(name, `\`, "/"))), password: password}
+	c := newContents(name, password)
+	c.read(data)
+	return c
+}
+
+func newContents(name string, password PasswordFunc) *contents {
+	c := &contents{
+		name:     printable(path.Base(strings.ReplaceAll(name, `\`, "/"))),
+		password: password, tried: newWorkLimit(), opened: newWorkLimit(),
+	}
 	if name == "" || name == "-" {
 		c.name = "the input"
 	}
+	return c
+}
+
+func (c *contents) read(data []byte) {
 	switch {
 	case len(data) == 0:
 		c.report(problemf(CodeUnknown, "%s is empty.", c.name).withHint("Make or download it again: some commands leave an empty file behind when they fail."))
-		return c
+		return
 	case len(data) > maxFileBytes:
 		c.report(problemf(CodeTooLarge, "%s has %d bytes; at most %d are read.", c.name, len(data), maxFileBytes))
-		return c
+		return
 	}
 	clean, done := CleanText(data)
 	c.repaired(done)
@@ -111,7 +128,6 @@ func readFile(name string, data []byte, password PasswordFunc) *contents {
 	default:
 		c.unknown(clean)
 	}
-	return c
 }
 
 // repaired turns repairs into at most two warnings.
@@ -164,7 +180,11 @@ func (c *contents) der(data []byte) {
 func (c *contents) pem(text []byte) {
 	blocks := decodeBlocks(text)
 	damaged := damagedBlocks(text, blocks)
-	for _, b := range blocks {
+	for n, b := range blocks {
+		if n == maxItems { // nobody is asked for a hundred passwords
+			c.reportFull()
+			break
+		}
 		c.block(b)
 	}
 	if damaged == 0 && len(blocks) > 0 {
