@@ -80,7 +80,8 @@ const maxFileBytes = 1 << 20
 // CleanText puts right what editors, web pages, shells and configuration files
 // do to PEM text, and says what it did. Text that is sound is returned as it
 // is, with no repairs; so are DER, what is not text at all, and more than
-// 1 MiB. Of repaired text, only the PEM blocks are returned, in 64 columns; a
+// 1 MiB. Of text with 128 blocks or more, only the encoding is put right. Of
+// repaired text, only the PEM blocks are returned, in 64 columns; a
 // block that can not be repaired stays in it, damaged. Base64 of a whole
 // PKCS#12 file or provisioning profile is returned as that file.
 //
