@@ -142,7 +142,7 @@ func (id Identity) MarshalPEM() ([]byte, error) {
 	if err := id.check(); err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
-	der, err := marshalPKCS8(id.Key)
+	der, err := privateKeyDER(id.Key)
 	if err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}

@@ -61,7 +61,7 @@ func MarshalP8(key *ecdsa.PrivateKey) ([]byte, error) {
 	if err := checkProviderKey(key); err != nil {
 		return nil, fmt.Errorf("provider key: %w", err)
 	}
-	der, err := marshalPKCS8(key)
+	der, err := privateKeyDER(key)
 	if err != nil {
 		return nil, fmt.Errorf("provider key: %w", err)
 	}

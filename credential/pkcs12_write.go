@@ -129,7 +129,7 @@ func (w *pkcs12Writer) keys(p *PKCS12) (contentInfo, error) {
 		if k.Key == nil {
 			return contentInfo{}, errors.New("no private key")
 		}
-		der, err := marshalPKCS8(k.Key)
+		der, err := privateKeyDER(k.Key)
 		if err != nil {
 			return contentInfo{}, err
 		}

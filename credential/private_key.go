@@ -39,9 +39,9 @@ func parseKeyBlock(b *pem.Block) (crypto.Signer, error) {
 	}
 }
 
-// marshalPKCS8 returns a key as PKCS#8 (RFC 5958), not encrypted. The encoder's
+// privateKeyDER returns a key as PKCS#8 (RFC 5958), not encrypted. The encoder's
 // error is dropped: it has seen the key.
-func marshalPKCS8(key crypto.Signer) ([]byte, error) {
+func privateKeyDER(key crypto.Signer) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, errors.New("the private key can not be written: it is not in memory, or of an unknown kind")
