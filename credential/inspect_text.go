@@ -68,7 +68,11 @@ func (o Object) text(b *strings.Builder, numbered bool) {
 	}
 	b.WriteString(title + "\n")
 	if o.PushKind != "" {
-		line("Kind", fmt.Sprintf("%s (%s)", o.PushKind, environmentList(o.Environments)))
+		kind := string(o.PushKind)
+		if where := environmentList(o.Environments); where != kind {
+			kind += " (" + where + ")"
+		}
+		line("Kind", kind)
 		topics := shortTopics(o.Topics)
 		if len(o.Topics) > 1 {
 			topics += " (apns-topic is required)"

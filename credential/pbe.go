@@ -232,10 +232,10 @@ func newPKCS12Encryption(oid asn1.ObjectIdentifier) (pkix.AlgorithmIdentifier, e
 
 // newPBES2 returns PBES2 with AES-256-CBC and PBKDF2 with HMAC-SHA-256, with a
 // fresh salt and vector.
-func newPBES2() (pkix.AlgorithmIdentifier, error) {
+func newPBES2(rounds int) (pkix.AlgorithmIdentifier, error) {
 	var alg pkix.AlgorithmIdentifier
 	derivation, err := asn1.Marshal(pbkdf2Parameters{
-		Salt: randomBytes(16), Rounds: writtenRounds,
+		Salt: randomBytes(16), Rounds: rounds,
 		PRF: pkix.AlgorithmIdentifier{Algorithm: oidHMACSHA256, Parameters: asn1Null},
 	})
 	if err != nil {

@@ -156,7 +156,7 @@ func (w *pkcs12Writer) keys(p *PKCS12) (contentInfo, error) {
 func (w *pkcs12Writer) encrypt(plain []byte, weakly bool) (alg pkix.AlgorithmIdentifier, sealed []byte, err error) {
 	switch {
 	case w.style == PKCS12Modern:
-		alg, err = newPBES2()
+		alg, err = newPBES2(writtenRounds)
 	case weakly:
 		alg, err = newPKCS12Encryption(oidRC2With40)
 	default:

@@ -24,7 +24,7 @@ type certAssembleCmd struct {
 	wantedFlags
 	passwordFlags
 	newPasswordFlags
-	portalFormat
+	printFlags
 }
 
 // The names of what is written when none is given.

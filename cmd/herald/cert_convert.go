@@ -22,7 +22,7 @@ type certConvertCmd struct {
 	styleFlags
 	passwordFlags
 	newPasswordFlags
-	portalFormat
+	printFlags
 }
 
 // targetFormat is what to convert to. Zero: the name says it.

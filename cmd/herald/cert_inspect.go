@@ -12,7 +12,7 @@ import (
 type certInspectCmd struct {
 	File string `arg:"" help:"File to look at: .cer, .pem, .p12, .p8, .certSigningRequest, .mobileprovision …; - is standard input."`
 	passwordFlags
-	portalFormat
+	printFlags
 }
 
 // Run implements the verb.
@@ -22,7 +22,7 @@ func (c certInspectCmd) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	f := inspect(in, c.open(ctx))
-	return f.show(s, c.portalFormat)
+	return f.show(s, c.printFlags)
 }
 
 // inspected is a file and what it holds.
@@ -55,7 +55,7 @@ func (f *inspected) holdsKey() bool {
 }
 
 // show prints the report. What is wrong goes to standard error, and into JSON.
-func (f *inspected) show(s streams, format portalFormat) error {
+func (f *inspected) show(s streams, format printFlags) error {
 	facts := *f.report
 	facts.Problems = nil // they are told
 	if stops(f.report.Problems) {

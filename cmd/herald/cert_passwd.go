@@ -16,7 +16,7 @@ type certPasswdCmd struct {
 	styleFlags
 	passwordFlags
 	newPasswordFlags
-	portalFormat
+	printFlags
 }
 
 // Help says more than the line in the list of verbs.

@@ -26,7 +26,7 @@ type certRequestCmd struct {
 	GeneratePassword bool   `xor:"password" help:"Make the password of the .p12 up, and print it this once."`
 	styleFlags
 	passwordFlags
-	portalFormat
+	printFlags
 }
 
 // Help says more than the line in the list of verbs.

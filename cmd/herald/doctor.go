@@ -27,7 +27,7 @@ type doctorCmd struct {
 	wantedFlags
 	keyIDs
 	passwordFlags
-	portalFormat
+	printFlags
 }
 
 // Help says more than the line in the list of verbs.
@@ -89,10 +89,11 @@ func (c doctorCmd) Run(ctx context.Context, s streams) error {
 	if err := e.address(); err != nil {
 		return err
 	}
-	if err := e.readRoots(); err != nil {
+	var err error
+	if e.roots, err = readRoots(c.CA); err != nil {
 		return err
 	}
-	err := e.examine(ctx)
+	err = e.examine(ctx)
 	if statusOf(err) == exitUsage {
 		return err
 	}
@@ -124,21 +125,6 @@ func (e *examination) address() error {
 	}
 	e.host, e.port = host, port
 	e.found.Gateway = net.JoinHostPort(host, port)
-	return nil
-}
-
-func (e *examination) readRoots() error {
-	if e.CA == "" {
-		return nil
-	}
-	in, err := readInput(e.CA)
-	if err != nil {
-		return err
-	}
-	e.roots = x509.NewCertPool()
-	if !e.roots.AppendCertsFromPEM(in.Data) {
-		return unreadable(fmt.Errorf("--ca %s holds no certificate, PEM", plain(e.CA)))
-	}
 	return nil
 }
 

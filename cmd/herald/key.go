@@ -39,7 +39,7 @@ type keyNewCmd struct {
 	keyIDs
 	Out   string `placeholder:"FILE" help:"Where to write it. Default: AuthKey_<KEYID>.p8."`
 	Force bool   `help:"Replace the file if it exists. The key in it is lost."`
-	portalFormat
+	printFlags
 }
 
 // madeKey is what the verb prints as JSON.
@@ -103,7 +103,7 @@ func (c keyNewCmd) Run(s streams) error {
 type keyInspectCmd struct {
 	File string `arg:"" help:"The .p8 file; - is standard input."`
 	passwordFlags
-	portalFormat
+	printFlags
 }
 
 // Run implements the verb.
@@ -112,7 +112,7 @@ func (c keyInspectCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	return f.show(s, c.portalFormat)
+	return f.show(s, c.printFlags)
 }
 
 // inspectKey reads a file that should be a .p8; if it is something else, its
@@ -141,7 +141,7 @@ type keyVerifyCmd struct {
 	wantedFlags
 	KeyEnv apns.Environment `name:"key-env" placeholder:"ENV" help:"The environment that the key is bound to, as its page says: the file itself does not."`
 	passwordFlags
-	portalFormat
+	printFlags
 }
 
 // Run implements the verb.

@@ -18,13 +18,6 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Exit statuses.
-const (
-	exitOK    = 0
-	exitWrong = 1 // the thing is wrong, or went wrong
-	exitUsage = 2 // the command line is
-)
-
 // verbs is the command line: each field is a verb or a flag for all.
 type verbs struct {
 	Demo    demoCmd    `cmd:"" help:"Show the five steps of push, run for real in a few seconds."`
@@ -41,19 +34,6 @@ type verbs struct {
 // streams is where a verb reads and writes.
 type streams struct {
 	out, err io.Writer
-}
-
-// hintError is an error with a remedy for the one who sees it.
-type hintError struct {
-	err  error
-	hint string
-}
-
-func (e *hintError) Error() string { return e.err.Error() }
-func (e *hintError) Unwrap() error { return e.err }
-
-func withHint(err error, format string, args ...any) error {
-	return &hintError{err, fmt.Sprintf(format, args...)}
 }
 
 func main() {
@@ -109,13 +89,4 @@ func verbOf(err error) string {
 	}
 	verb, _, _ := strings.Cut(parse.Context.Command(), " ")
 	return verb + " "
-}
-
-// report tells an error to a person: what happened, then the remedy.
-func report(s streams, err error) int {
-	_, _ = fmt.Fprintf(s.err, "herald: %v\n", err)
-	if h, ok := errors.AsType[*hintError](err); ok {
-		_, _ = fmt.Fprintf(s.err, "Hint: %s\n", h.hint)
-	}
-	return statusOf(err)
 }

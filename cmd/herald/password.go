@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -18,12 +17,36 @@ type passwordFlags struct {
 	PasswordFD   *int   `name:"password-fd" xor:"password" placeholder:"N" help:"File descriptor to read the password from. Without either, HERALD_PASSWORD or the terminal."`
 }
 
-// newPasswordFlags say where the password of a file that is written comes
-// from.
-type newPasswordFlags struct {
-	NewPasswordFile  string `xor:"new-password" placeholder:"FILE" help:"File with the password to write with, in its first line."`
-	NewPasswordFD    *int   `name:"new-password-fd" xor:"new-password" placeholder:"N" help:"File descriptor to read that password from."`
-	GeneratePassword bool   `xor:"new-password" help:"Make that password up, and print it this once."`
+// passphraseFlags say where the passphrase of a backup comes from, likewise.
+type passphraseFlags struct {
+	PassphraseFile string `xor:"passphrase" placeholder:"FILE" help:"File with the passphrase in its first line."`
+	PassphraseFD   *int   `name:"passphrase-fd" xor:"passphrase" placeholder:"N" help:"File descriptor to read the passphrase from. Without either, HERALD_PASSPHRASE or the terminal."`
+}
+
+// errNoTerminal says that there is nobody to ask.
+var errNoTerminal = errors.New("there is no terminal to ask at")
+
+// read returns the passphrase. If it is new, a person has to type it twice.
+func (f passphraseFlags) read(ctx context.Context, isNew bool) (string, error) {
+	p := openPasswords(ctx, sourceOf(f.PassphraseFile, f.PassphraseFD, "HERALD_PASSPHRASE"))
+	const prompt = "Passphrase of the backup"
+	text, ok, err := p.source()
+	switch {
+	case err == nil && !ok && isNew:
+		text, err = p.typedTwice(prompt)
+	case err == nil && !ok:
+		text, err = p.terminal(prompt)
+	}
+	switch {
+	case errors.Is(err, errNoTerminal):
+		return "", withHint(unreadable(fmt.Errorf("the passphrase is missing: %w", err)),
+			"--passphrase-file, --passphrase-fd or HERALD_PASSPHRASE gives it.")
+	case err != nil:
+		return "", unreadable(fmt.Errorf("the passphrase: %w", err))
+	case text == "":
+		return "", unreadable(errors.New("the passphrase is empty"))
+	}
+	return text, nil
 }
 
 // passwordSource yields one password that does not come from a person; ok is
@@ -59,7 +82,7 @@ func sourceOf(file string, fd *int, variable string) passwordSource {
 // passwords finds the passwords of the files that a verb reads. It is used by
 // one goroutine.
 type passwords struct {
-	source   func() (string, bool, error) // read once: a descriptor can not be read again
+	source   passwordSource // read once: a descriptor can not be read again
 	terminal func(prompt string) (string, error)
 
 	last    string // the latest answer
@@ -69,11 +92,14 @@ type passwords struct {
 
 // open begins to find passwords. ctx ends the waiting for a person.
 func (f passwordFlags) open(ctx context.Context) *passwords {
+	return openPasswords(ctx, sourceOf(f.PasswordFile, f.PasswordFD, "HERALD_PASSWORD"))
+}
+
+func openPasswords(ctx context.Context, source passwordSource) *passwords {
 	type answer struct {
 		password string
 		ok       bool
 	}
-	source := sourceOf(f.PasswordFile, f.PasswordFD, "HERALD_PASSWORD")
 	once := sync.OnceValues(func() (answer, error) {
 		password, ok, err := source()
 		return answer{password, ok}, err
@@ -129,103 +155,4 @@ func (p *passwords) explain(problems []credential.Problem) {
 			b.Hint = "The password stands in the first line of --password-file, --password-fd or in HERALD_PASSWORD."
 		}
 	}
-}
-
-// newPassword is the password of a file that is written.
-type newPassword struct {
-	text      string
-	generated bool
-}
-
-// generate makes a password up: 26 letters and digits, 130 bits.
-func generate() newPassword { return newPassword{rand.Text(), true} }
-
-// line says what was made up, and nothing for a password that a person knows.
-func (n newPassword) line(file string) string {
-	if !n.generated {
-		return ""
-	}
-	return fmt.Sprintf("Password of %s: %s (made up; it is not shown again)\n", plain(file), n.text)
-}
-
-// json returns what was made up, and nothing for a password that a person
-// knows.
-func (n newPassword) json() string {
-	if !n.generated {
-		return ""
-	}
-	return n.text
-}
-
-// choose returns the password for a file to be written, in this order: what
-// the flags say; what a file that was read had opened with; what p's source
-// says; what a person types twice.
-func (f newPasswordFlags) choose(p *passwords, prompt string) (newPassword, error) {
-	if f.GeneratePassword {
-		return generate(), nil
-	}
-	password, ok, err := sourceOf(f.NewPasswordFile, f.NewPasswordFD, "")()
-	if err != nil {
-		return newPassword{}, passwordError(err)
-	}
-	switch {
-	case ok:
-		return checkNew(password)
-	case p.asked && p.last != "":
-		return checkNew(p.last)
-	}
-	return p.fresh(prompt)
-}
-
-// own is choose for a verb that replaces a password: the old one does not
-// become the new one.
-func (f newPasswordFlags) own(p *passwords, prompt string) (newPassword, error) {
-	if f.NewPasswordFile == "" && f.NewPasswordFD == nil && !f.GeneratePassword {
-		return p.twice(prompt)
-	}
-	return f.choose(p, prompt)
-}
-
-// fresh returns a new password from p's source, or from a person.
-func (p *passwords) fresh(prompt string) (newPassword, error) {
-	password, ok, err := p.source()
-	if err != nil {
-		return newPassword{}, passwordError(err)
-	}
-	if ok {
-		return checkNew(password)
-	}
-	return p.twice(prompt)
-}
-
-// twice has a person type a new password twice.
-func (p *passwords) twice(prompt string) (newPassword, error) {
-	first, err := p.terminal(plain(prompt))
-	if err == nil {
-		var again string
-		if again, err = p.terminal("The same again"); err == nil && again != first {
-			err = errors.New("the two passwords differ")
-		}
-	}
-	if err != nil {
-		return newPassword{}, passwordError(err)
-	}
-	return checkNew(first)
-}
-
-// checkNew refuses the empty password: readers disagree on what it is.
-func checkNew(password string) (newPassword, error) {
-	if password == "" {
-		return newPassword{}, passwordError(errors.New("it is empty"))
-	}
-	return newPassword{text: password}, nil
-}
-
-// passwordError says that there is no password to write a file with.
-func passwordError(err error) error {
-	if errors.Is(err, errNoTerminal) {
-		return withHint(unreadable(errors.New("the file to be written needs a password, and there is no terminal to ask at")),
-			"--generate-password makes one up; the other flags that end in -password-file and -password-fd read one.")
-	}
-	return unreadable(fmt.Errorf("the password of the file to be written: %w", err))
 }

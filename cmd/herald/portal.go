@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/user"
 	"strings"
@@ -42,41 +39,6 @@ Exit status: 0 done, 1 something is wrong, 2 usage, 3 a file or passphrase
 cannot be read, 4 the portal refuses.`
 }
 
-// Exit statuses besides those for all verbs.
-const (
-	exitUnreadable = 3 // a file or a password cannot be read
-	exitRefused    = 4 // the portal refuses
-)
-
-// statusError is an error that ends the program with a certain status.
-type statusError struct {
-	err    error
-	status int
-}
-
-func (e *statusError) Error() string { return e.err.Error() }
-func (e *statusError) Unwrap() error { return e.err }
-
-func usageError(format string, args ...any) error {
-	return &statusError{fmt.Errorf(format, args...), exitUsage}
-}
-
-func unreadable(err error) error { return &statusError{err, exitUnreadable} }
-
-// statusOf returns the exit status that an error ends the program with.
-func statusOf(err error) int {
-	if s, ok := errors.AsType[*statusError](err); ok {
-		return s.status
-	}
-	if p, ok := errors.AsType[*admin.Problem](err); ok && p.Status < 500 {
-		return exitRefused
-	}
-	if _, ok := errors.AsType[*portal.Refusal](err); ok {
-		return exitRefused
-	}
-	return exitWrong
-}
-
 // withRemedy adds to an error what can be done about it, if that is known.
 func withRemedy(err error) error {
 	if p, ok := errors.AsType[*admin.Problem](err); ok && p.Hint != "" {
@@ -97,25 +59,9 @@ func withRemedy(err error) error {
 	return err
 }
 
-// portalFormat are the flags of what prints.
-type portalFormat struct {
-	JSON bool `name:"json" help:"Print JSON."`
-}
-
-// print prints v as JSON, or what text writes.
-func (f portalFormat) print(s streams, v any, text func(io.Writer) error) error {
-	if !f.JSON {
-		return text(s.out)
-	}
-	enc := json.NewEncoder(s.out)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "\t")
-	return enc.Encode(v)
-}
-
 // portalAt are the flags that say which portal.
 type portalAt struct {
-	portalFormat
+	printFlags
 	Dir        string `placeholder:"DIR" xor:"at" help:"Folder of the platform. Without it, and without --server, the current folder if it is one."`
 	Server     string `placeholder:"URL" xor:"at" help:"URL of a platform elsewhere, such as http://127.0.0.1:8030."`
 	APIKeyFile string `name:"api-key-file" placeholder:"FILE" help:"File with the API key for --server. Without it, HERALD_API_KEY."`
@@ -169,15 +115,9 @@ func (a portalAt) remote() (admin.Target, error) {
 		return nil, withHint(usageError("--server needs the platform's API key"), "--api-key-file FILE or HERALD_API_KEY gives it.")
 	}
 	cfg := admin.RemoteConfig{URL: a.Server, Key: key}
-	if a.CAFile != "" {
-		b, err := readSmallFile(a.CAFile)
-		if err != nil {
-			return nil, unreadable(err)
-		}
-		cfg.Roots = x509.NewCertPool()
-		if !cfg.Roots.AppendCertsFromPEM(b) {
-			return nil, unreadable(fmt.Errorf("%s holds no certificate, PEM", a.CAFile))
-		}
+	var err error
+	if cfg.Roots, err = readRoots(a.CAFile); err != nil {
+		return nil, err
 	}
 	at, err := admin.Remote(cfg)
 	if err != nil {

@@ -18,7 +18,7 @@ type portalBackupCmd struct {
 	Out       string   `required:"" placeholder:"FILE" help:"Where to write it, an age file."`
 	Recipient []string `placeholder:"age1…" sep:"none" xor:"passphrase" help:"Encrypt to this age recipient; may be repeated. Without it, to a passphrase."`
 	Force     bool     `help:"Replace the file if it exists."`
-	passphraseFrom
+	passphraseFlags
 	portalAt
 }
 
@@ -122,8 +122,8 @@ type portalRestoreCmd struct {
 	File     string `arg:"" help:"What herald portal backup wrote."`
 	Dir      string `required:"" placeholder:"DIR" help:"Folder to make; it must not exist, or be empty."`
 	Identity string `placeholder:"FILE" xor:"passphrase" help:"File with an age identity that the backup is encrypted to. Without it, a passphrase."`
-	passphraseFrom
-	portalFormat
+	passphraseFlags
+	printFlags
 }
 
 // maxBackup bounds what is restored, in bytes.

@@ -79,14 +79,6 @@ func (c portalCertIssueCmd) Run(ctx context.Context, s streams) error {
 	})
 }
 
-// keepAll writes the whole content and finishes the file.
-func (f *newFile) keepAll(data []byte) error {
-	if _, err := f.Write(data); err != nil {
-		return fmt.Errorf("writing %s: %w", f.path, err)
-	}
-	return f.keep()
-}
-
 func (c portalCertIssueCmd) tell(w io.Writer, cert portal.Certificate, before []portal.Certificate) error {
 	if err := certificateFacts(w, cert); err != nil {
 		return err

@@ -25,7 +25,7 @@ const rootFile = "ca.pem"
 type portalInitCmd struct {
 	Dir  string `required:"" placeholder:"DIR" help:"Folder to make; it must not exist, or be empty."`
 	Team string `placeholder:"NAME" help:"Enter a team of this name, too."`
-	portalFormat
+	printFlags
 }
 
 // madeFolder is a new folder, as it is printed.

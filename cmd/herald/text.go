@@ -67,3 +67,15 @@ func count(n int, one, many string) string {
 	}
 	return fmt.Sprintf("%d %s", n, many)
 }
+
+// shellWord quotes a name where a shell needs it.
+func shellWord(s string) string {
+	s = plain(s)
+	isPlain := func(r rune) bool {
+		return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || strings.ContainsRune("._-+@%/:", r)
+	}
+	if s != "" && strings.TrimFunc(s, isPlain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

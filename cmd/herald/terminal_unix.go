@@ -45,7 +45,7 @@ func askTerminal(ctx context.Context, prompt string) (_ string, err error) {
 	if err := waitForLine(ctx, fd); err != nil {
 		return "", err
 	}
-	line, err := bufio.NewReader(io.LimitReader(tty, maxPassphrase+1)).ReadString('\n')
+	line, err := bufio.NewReader(io.LimitReader(tty, maxPassword+1)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("terminal: %w", err)
 	}
