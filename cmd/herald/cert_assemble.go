@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"time"
@@ -24,7 +24,7 @@ type certAssembleCmd struct {
 	wantedFlags
 	passwordFlags
 	newPasswordFlags
-	printFlags
+	quietFlags
 }
 
 // The names of what is written when none is given.
@@ -65,9 +65,11 @@ func (c certAssembleCmd) Run(ctx context.Context, s streams) error {
 	}
 	if c.Chain != "" {
 		found, err := addChain(&id, c.Chain, p)
-		problems = append(problems, found...)
-		if err != nil || stops(found) {
-			return errors.Join(err, tell(s, problems))
+		if err != nil {
+			return err
+		}
+		if problems = append(problems, found...); stops(found) {
+			return tell(s, problems)
 		}
 	}
 	var password newPassword
@@ -88,7 +90,7 @@ func (c certAssembleCmd) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	done := assembled{cert, writtenFiles(files), password.json(), append([]credential.Problem{}, problems...)}
-	if err := c.print(s, done, func(w io.Writer) error { return c.text(w, done, files, password) }); err != nil {
+	if err := c.printMade(s, password, done, func(w io.Writer) error { return c.text(w, done, files, password) }); err != nil {
 		return err
 	}
 	return tell(s, problems)
@@ -130,7 +132,7 @@ func (c certAssembleCmd) files(id credential.Identity, password newPassword) ([]
 	if c.PEM != "" {
 		files = append(files, output{
 			path: c.PEM, mode: public,
-			data: credential.MarshalCertificatePEM(append([]*certificate{id.Certificate}, id.Chain...)...),
+			data: credential.MarshalCertificatePEM(append([]*x509.Certificate{id.Certificate}, id.Chain...)...),
 		})
 	}
 	if c.P12 != "" {

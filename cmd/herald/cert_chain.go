@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"slices"
 
@@ -23,18 +24,15 @@ func addChain(id *credential.Identity, name string, p *passwords) ([]credential.
 	if f.err != nil {
 		return f.report.Problems, nil //nolint:nilerr // its problems say it
 	}
-	c, err := f.open()
-	if err != nil {
-		return nil, err
-	}
+	held := f.report.Contents()
 	file := f.report.Name
-	if len(c.certs) == 0 && len(c.requests) > 0 {
+	if len(held.Certificates) == 0 && len(held.Requests) > 0 {
 		// What walkthroughs pass to openssl's -certfile.
 		b := credential.NewProblem(credential.CodeRequest, file+" is a request, not a certificate.")
 		b.Hint = "--chain is for the certificates of the issuers; leave it out, or download those."
 		return []credential.Problem{b}, nil
 	}
-	if len(c.certs) == 0 {
+	if len(held.Certificates) == 0 {
 		return []credential.Problem{credential.NewProblem(credential.CodeNoCert, file+" holds no certificate.")}, nil
 	}
 	last := id.Certificate
@@ -43,13 +41,14 @@ func addChain(id *credential.Identity, name string, p *passwords) ([]credential.
 	}
 	added := 0
 	for len(id.Chain) < maxChain {
-		i := slices.IndexFunc(c.certs, func(o *certificate) bool {
-			return issued(o, last) && !bytes.Equal(o.RawSubject, o.RawIssuer) && !slices.ContainsFunc(id.Chain, o.Equal)
+		i := slices.IndexFunc(held.Certificates, func(o credential.PKCS12Certificate) bool {
+			next := o.Certificate
+			return issued(next, last) && !bytes.Equal(next.RawSubject, next.RawIssuer) && !slices.ContainsFunc(id.Chain, next.Equal)
 		})
 		if i < 0 {
 			break
 		}
-		last = c.certs[i]
+		last = held.Certificates[i].Certificate
 		id.Chain = append(id.Chain, last)
 		added++
 	}
@@ -63,7 +62,7 @@ func addChain(id *credential.Identity, name string, p *passwords) ([]credential.
 }
 
 // issued reports whether cert names issuer as its issuer.
-func issued(issuer, cert *certificate) bool {
+func issued(issuer, cert *x509.Certificate) bool {
 	if !bytes.Equal(issuer.RawSubject, cert.RawIssuer) {
 		return false
 	}

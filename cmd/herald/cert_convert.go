@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -22,7 +24,7 @@ type certConvertCmd struct {
 	styleFlags
 	passwordFlags
 	newPasswordFlags
-	printFlags
+	quietFlags
 }
 
 // targetFormat is what to convert to. Zero: the name says it.
@@ -95,7 +97,7 @@ func (c certConvertCmd) Run(ctx context.Context, s streams) error {
 	// Whether the credential is good for anything is not asked here.
 	told := append([]credential.Problem{}, warnings(f.report.Problems)...)
 	done := converted{writtenFiles([]output{file}), password.json(), told}
-	if err := c.print(s, done, func(w io.Writer) error {
+	if err := c.printMade(s, password, done, func(w io.Writer) error {
 		_, err := io.WriteString(w, wrote([]output{file})+password.line(c.Out))
 		return err
 	}); err != nil {
@@ -129,11 +131,7 @@ func (c certConvertCmd) convert(f *inspected, p *passwords) (output, newPassword
 		file, err := c.identity(f)
 		return file, newPassword{}, err
 	}
-	held, err := f.open()
-	if err != nil {
-		return output{}, newPassword{}, err
-	}
-	switch c.To {
+	switch held := f.report.Contents(); c.To {
 	case toP12:
 		return c.toPKCS12(f, held, p)
 	case toP8:
@@ -158,17 +156,8 @@ func (c certConvertCmd) identity(f *inspected) (output, error) {
 	return output{path: c.Out, data: data, mode: private, note: "unencrypted key, mode 0600"}, err
 }
 
-func (c certConvertCmd) toPKCS12(f *inspected, held *contents, p *passwords) (output, newPassword, error) {
-	file := held.pkcs12
-	if file == nil {
-		file = new(credential.PKCS12)
-		for _, key := range held.keys {
-			file.Keys = append(file.Keys, credential.PKCS12Key{Key: key})
-		}
-		for _, cert := range held.certs {
-			file.Certificates = append(file.Certificates, credential.PKCS12Certificate{Certificate: cert})
-		}
-	}
+func (c certConvertCmd) toPKCS12(f *inspected, held credential.Contents, p *passwords) (output, newPassword, error) {
+	file := credential.PKCS12{Keys: held.Keys, Certificates: held.Certificates}
 	if len(file.Keys)+len(file.Certificates) == 0 {
 		return output{}, newPassword{}, f.nothing()
 	}
@@ -180,11 +169,11 @@ func (c certConvertCmd) toPKCS12(f *inspected, held *contents, p *passwords) (ou
 	return output{path: c.Out, data: data, mode: private, note: styleWords(c.style())}, password, err
 }
 
-func (c certConvertCmd) toP8(f *inspected, held *contents) (output, error) {
-	if len(held.keys) != 1 || len(held.certs) > 0 {
+func (c certConvertCmd) toP8(f *inspected, held credential.Contents) (output, error) {
+	if len(held.Keys) != 1 || len(held.Certificates) > 0 {
 		return output{}, wrong(credential.CodeP8, "%s is not a .p8: found %s.", f.report.Name, f.report.Kind)
 	}
-	key, ok := held.keys[0].(*ecdsa.PrivateKey)
+	key, ok := held.Keys[0].Key.(*ecdsa.PrivateKey)
 	if !ok {
 		return output{}, wrong(credential.CodeP8, "%s is not a .p8: found a private key that is not ECDSA.", f.report.Name)
 	}
@@ -195,44 +184,52 @@ func (c certConvertCmd) toP8(f *inspected, held *contents) (output, error) {
 	return output{path: c.Out, data: data, mode: private, note: "provider key, mode 0600"}, nil
 }
 
-func (c certConvertCmd) toPEM(f *inspected, held *contents) (output, error) {
+func (c certConvertCmd) toPEM(f *inspected, held credential.Contents) (output, error) {
 	switch {
-	case len(held.certs) > 0:
+	case len(held.Certificates) > 0:
 		note := ""
-		if len(held.keys) > 0 {
+		if len(held.Keys) > 0 {
 			note = "without the private key, which --to ck keeps"
 		}
-		return output{path: c.Out, data: credential.MarshalCertificatePEM(held.certs...), mode: public, note: note}, nil
-	case len(held.requests) == 1:
-		return output{path: c.Out, data: credential.MarshalRequestPEM(held.requests[0]), mode: public}, nil
-	case len(held.keys) == 1:
-		data, err := marshalKeyPEM(held.keys[0])
+		var text []byte
+		for _, o := range held.Certificates {
+			text = append(text, credential.MarshalCertificatePEM(o.Certificate)...)
+		}
+		return output{path: c.Out, data: text, mode: public, note: note}, nil
+	case len(held.Requests) == 1:
+		return output{path: c.Out, data: credential.MarshalRequestPEM(held.Requests[0].Raw), mode: public}, nil
+	case len(held.Keys) == 1:
+		data, err := credential.MarshalPrivateKeyPEM(held.Keys[0].Key)
 		return output{path: c.Out, data: data, mode: private, note: "unencrypted key, mode 0600"}, err
 	}
 	return output{}, f.nothing()
 }
 
-func (c certConvertCmd) toDER(f *inspected, held *contents) (output, error) {
-	var leaves []*certificate
-	for _, cert := range held.certs {
-		if !cert.IsCA || len(held.certs) == 1 {
-			leaves = append(leaves, cert)
+func (c certConvertCmd) toDER(f *inspected, held credential.Contents) (output, error) {
+	var leaves []*x509.Certificate
+	for _, o := range held.Certificates {
+		if !o.Certificate.IsCA || len(held.Certificates) == 1 {
+			leaves = append(leaves, o.Certificate)
 		}
 	}
 	switch {
 	case len(leaves) == 1:
 		note := ""
-		if len(held.certs) > 1 || len(held.keys) > 0 {
+		if len(held.Certificates) > 1 || len(held.Keys) > 0 {
 			note = "the certificate alone"
 		}
 		return output{path: c.Out, data: leaves[0].Raw, mode: public, note: note}, nil
-	case len(held.certs) > 0:
-		return output{}, wrong(credential.CodeMany, "%s holds %d certificates, and DER has room for one.", f.report.Name, len(held.certs))
-	case len(held.requests) == 1:
-		return output{path: c.Out, data: held.requests[0], mode: public}, nil
-	case len(held.keys) == 1:
-		data, err := marshalKeyDER(held.keys[0])
-		return output{path: c.Out, data: data, mode: private, note: "unencrypted key, mode 0600"}, err
+	case len(held.Certificates) > 0:
+		return output{}, wrong(credential.CodeMany, "%s holds %d certificates, and DER has room for one.", f.report.Name, len(held.Certificates))
+	case len(held.Requests) == 1:
+		return output{path: c.Out, data: held.Requests[0].Raw, mode: public}, nil
+	case len(held.Keys) == 1:
+		text, err := credential.MarshalPrivateKeyPEM(held.Keys[0].Key)
+		if err != nil {
+			return output{}, err
+		}
+		block, _ := pem.Decode(text)
+		return output{path: c.Out, data: block.Bytes, mode: private, note: "unencrypted key, mode 0600"}, nil
 	}
 	return output{}, f.nothing()
 }

@@ -16,7 +16,7 @@ type certPasswdCmd struct {
 	styleFlags
 	passwordFlags
 	newPasswordFlags
-	printFlags
+	quietFlags
 }
 
 // Help says more than the line in the list of verbs.
@@ -48,10 +48,7 @@ func (c certPasswdCmd) Run(ctx context.Context, s streams) error {
 	if c.Out == "" {
 		file.path = c.File
 	}
-	held, err := f.open()
-	if err != nil {
-		return err
-	}
+	held := f.report.Contents()
 	if err := c.check(f, held); err != nil {
 		return err
 	}
@@ -59,9 +56,9 @@ func (c certPasswdCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	if held.pkcs12 != nil {
+	if f.isPKCS12() {
 		file.note = styleWords(c.style())
-		file.data, err = held.pkcs12.Marshal(password.text, c.style())
+		file.data, err = (&credential.PKCS12{Keys: held.Keys, Certificates: held.Certificates}).Marshal(password.text, c.style())
 	} else {
 		file.note = "AES-256"
 		file.data, err = lockPEM(held, password.text)
@@ -73,27 +70,50 @@ func (c certPasswdCmd) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	done := converted{writtenFiles([]output{file}), password.json(), []credential.Problem{}}
-	return c.print(s, done, func(w io.Writer) error {
+	return c.printMade(s, password, done, func(w io.Writer) error {
 		_, err := io.WriteString(w, wrote([]output{file})+password.line(file.path))
 		return err
 	})
 }
 
 // check refuses what has no password, or is better without one.
-func (c certPasswdCmd) check(f *inspected, held *contents) error {
+func (c certPasswdCmd) check(f *inspected, held credential.Contents) error {
 	switch {
-	case held.pkcs12 != nil && len(held.keys)+len(held.certs) > 0:
+	case f.isPKCS12() && len(held.Keys)+len(held.Certificates) > 0:
 		return nil
-	case len(held.keys) == 0:
+	case len(held.Keys) == 0:
 		return wrong(credential.CodeNoKey, "%s holds no private key, so there is nothing to lock.", f.report.Name)
 	case len(f.report.Objects) == 1 && f.report.Objects[0].Kind == credential.KindProviderKey:
 		return withHint(&statusError{fmt.Errorf("%s is a provider key, which no server reads with a password", f.report.Name), exitWrong},
 			"guard the file: chmod 600.")
 	case c.Compat || c.Legacy:
 		return usageError("--compat and --legacy are for a .p12")
-	case len(held.requests) > 0:
+	case len(held.Requests) > 0:
 		return withHint(&statusError{fmt.Errorf("%s holds a request and a private key", f.report.Name), exitWrong},
 			"keep them in two files: the request is for others.")
 	}
 	return nil
+}
+
+func (f *inspected) isPKCS12() bool { return f.report.Format == "PKCS#12" }
+
+// lockPEM returns certificates and keys as PEM, in the order of a ck.pem, each
+// key encrypted.
+func lockPEM(held credential.Contents, password string) ([]byte, error) {
+	var text []byte
+	certs := held.Certificates
+	if len(certs) > 0 { // the certificate, the key, the chain
+		text, certs = credential.MarshalCertificatePEM(certs[0].Certificate), certs[1:]
+	}
+	for _, k := range held.Keys {
+		locked, err := credential.MarshalEncryptedPrivateKeyPEM(k.Key, password)
+		if err != nil {
+			return nil, err
+		}
+		text = append(text, locked...)
+	}
+	for _, o := range certs {
+		text = append(text, credential.MarshalCertificatePEM(o.Certificate)...)
+	}
+	return text, nil
 }

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -26,7 +23,7 @@ type certRequestCmd struct {
 	GeneratePassword bool   `xor:"password" help:"Make the password of the .p12 up, and print it this once."`
 	styleFlags
 	passwordFlags
-	printFlags
+	quietFlags
 }
 
 // Help says more than the line in the list of verbs.
@@ -78,7 +75,7 @@ func (c certRequestCmd) Run(ctx context.Context, s streams) error {
 		if keyFile.data, err = file.Marshal(password.text, c.style()); err != nil {
 			return err
 		}
-	} else if keyFile.data, err = marshalKeyPEM(key); err != nil {
+	} else if keyFile.data, err = credential.MarshalPrivateKeyPEM(key); err != nil {
 		return err
 	}
 	// The key first: a request without it is of no use.
@@ -94,7 +91,7 @@ func (c certRequestCmd) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	facts := credential.KeyFacts{Algorithm: fmt.Sprintf("RSA %d", requestKeyBits), Fingerprint: sum}
-	return c.print(s, madeRequest{facts, writtenFiles(files), password.json()}, func(w io.Writer) error {
+	return c.printMade(s, password, madeRequest{facts, writtenFiles(files), password.json()}, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "%s%sNext: upload %s on the portal, then\nherald cert assemble --cert aps_developer_identity.cer --key %s\n",
 			wrote(files), password.line(c.KeyOut), plain(c.Out), shellWord(c.KeyOut))
 		return err
@@ -110,24 +107,4 @@ func keyFormat(name string) (locked bool, err error) {
 		return false, nil
 	}
 	return false, usageError("--key-out %s: want a name that ends in .p12 or .pem, which says the format", plain(name))
-}
-
-// marshalKeyPEM returns a private key as PKCS#8 in PEM, not encrypted.
-func marshalKeyPEM(key crypto.Signer) ([]byte, error) {
-	der, err := marshalKeyDER(key)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(der)
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
-}
-
-// marshalKeyDER returns a private key as PKCS#8. The encoder's own error is
-// dropped: it has seen the key.
-func marshalKeyDER(key crypto.Signer) ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, wrong(credential.CodeUnsupported, "The private key is of a kind that cannot be written.")
-	}
-	return der, nil
 }

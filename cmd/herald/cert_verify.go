@@ -21,7 +21,7 @@ type certVerifyCmd struct {
 	Force         bool       `help:"Accept another topic than --previous-topic."`
 	wantedFlags
 	passwordFlags
-	printFlags
+	quietFlags
 }
 
 // Help says more than the line in the list of verbs.

@@ -27,7 +27,7 @@ type doctorCmd struct {
 	wantedFlags
 	keyIDs
 	passwordFlags
-	printFlags
+	quietFlags
 }
 
 // Help says more than the line in the list of verbs.
@@ -160,7 +160,7 @@ func (e *examination) also(err error) { report(e.s, err) }
 // at the end.
 func (e *examination) note(st step) error {
 	e.found.Steps = append(e.found.Steps, st)
-	if e.JSON {
+	if e.JSON || e.Quiet {
 		return nil
 	}
 	if _, err := fmt.Fprintf(e.s.out, "%-11s %-8s %s\n", st.Name, st.Result, plain(st.Detail)); err != nil {

@@ -76,7 +76,7 @@ func readSmallFile(name string) ([]byte, error) {
 // stands for the system's.
 func readRoots(name string) (*x509.CertPool, error) {
 	if name == "" {
-		return nil, nil //nolint:nilnil // as crypto/x509 has it
+		return nil, nil
 	}
 	b, err := readSmallFile(name)
 	if err != nil {

@@ -39,7 +39,7 @@ type keyNewCmd struct {
 	keyIDs
 	Out   string `placeholder:"FILE" help:"Where to write it. Default: AuthKey_<KEYID>.p8."`
 	Force bool   `help:"Replace the file if it exists. The key in it is lost."`
-	printFlags
+	quietFlags
 }
 
 // madeKey is what the verb prints as JSON.
@@ -141,7 +141,7 @@ type keyVerifyCmd struct {
 	wantedFlags
 	KeyEnv apns.Environment `name:"key-env" placeholder:"ENV" help:"The environment that the key is bound to, as its page says: the file itself does not."`
 	passwordFlags
-	printFlags
+	quietFlags
 }
 
 // Run implements the verb.

@@ -79,12 +79,9 @@ func withoutNameless(problems []credential.Problem, fromName apns.KeyID) []crede
 
 // providerKey returns the key of a file that is a .p8.
 func (f *inspected) providerKey() (crypto.Signer, error) {
-	held, err := f.open()
-	if err != nil {
-		return nil, err
-	}
-	if len(held.keys) != 1 {
+	held := f.report.Contents()
+	if len(held.Keys) != 1 {
 		return nil, wrong(credential.CodeP8, "%s is not a .p8.", f.report.Name)
 	}
-	return held.keys[0], nil
+	return held.Keys[0].Key, nil
 }

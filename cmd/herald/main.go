@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -53,7 +52,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		kong.Writers(s.out, s.err),
 		kong.Exit(func(code int) { status = code }),
 		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 	)
 	if err != nil {
 		return report(s, err)
@@ -81,12 +80,18 @@ func run(ctx context.Context, args []string, s streams) int {
 	return exitOK
 }
 
-// verbOf returns the verb in which parsing failed and a space, or nothing.
+// verbOf returns the verb in which parsing failed, each word with a space after
+// it, or nothing.
 func verbOf(err error) string {
 	parse, ok := errors.AsType[*kong.ParseError](err)
-	if !ok || parse.Context == nil || parse.Context.Command() == "" {
+	if !ok || parse.Context == nil {
 		return ""
 	}
-	verb, _, _ := strings.Cut(parse.Context.Command(), " ")
-	return verb + " "
+	verb := ""
+	for _, p := range parse.Context.Path {
+		if p.Command != nil {
+			verb += p.Command.Name + " "
+		}
+	}
+	return verb
 }

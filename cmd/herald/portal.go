@@ -78,6 +78,17 @@ func (a portalAt) do(ctx context.Context, f func(context.Context, admin.Target) 
 	return withRemedy(f(portal.WithActor(ctx, localActor()), at))
 }
 
+// again returns the flags that name the same portal in another command line.
+func (a portalAt) again() string {
+	switch {
+	case a.Dir != "":
+		return " --dir " + shellWord(a.Dir)
+	case a.Server != "":
+		return " --server " + shellWord(a.Server)
+	}
+	return ""
+}
+
 // localActor is what the audit log calls the one who runs this program.
 func localActor() string {
 	if u, err := user.Current(); err == nil {

@@ -41,7 +41,7 @@ func (c portalAppAddCmd) Run(ctx context.Context, s streams) error {
 			if _, err := fmt.Fprintf(w, "App ID %s is entered for team %s.\n", a.BundleID, a.Team); err != nil {
 				return err
 			}
-			next := fmt.Sprintf("Next: herald portal cert issue --app %s --kind universal --csr Push.certSigningRequest", a.BundleID)
+			next := fmt.Sprintf("Next: herald portal cert issue --app %s --kind universal --csr Push.certSigningRequest%s", a.BundleID, c.again())
 			if a.Wildcard() {
 				next = "It is a wildcard and cannot have push: that needs an explicit App ID."
 			}

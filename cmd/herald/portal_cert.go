@@ -93,8 +93,23 @@ func (c portalCertIssueCmd) tell(w io.Writer, cert portal.Certificate, before []
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "Next: join %s with the key that made the request.\n", plain(c.Out))
+	_, err := fmt.Fprintf(w, "Next: %s\n", joinWithKey(c.Out))
 	return err
+}
+
+// joinWithKey says what to do with a certificate that was written.
+func joinWithKey(file string) string {
+	return fmt.Sprintf("herald cert assemble --cert %s --key Push.p12, the key that made the request.", shellWord(file))
+}
+
+// kindOf names the kind of a certificate, and where it is good if the name does
+// not say that.
+func kindOf(c portal.Certificate) string {
+	kind := string(c.Kind)
+	if where := environmentsOf(c.Kind); where != kind {
+		kind += " (" + where + ")"
+	}
+	return kind
 }
 
 // environmentsOf says where a kind of certificate is good.
@@ -115,7 +130,7 @@ func certificateFacts(w io.Writer, c portal.Certificate) error {
 		{"Certificate", c.Subject},
 		{"App ID", string(c.App)},
 		{"Team", string(c.Team)},
-		{"Kind", fmt.Sprintf("%s (%s)", c.Kind, environmentsOf(c.Kind))},
+		{"Kind", kindOf(c)},
 		{"Serial", c.Serial},
 		{"Key", "SHA-256 " + colons(c.Key)},
 		{"Issued", day(c.NotBefore)},
@@ -215,8 +230,8 @@ func (c portalCertDownloadCmd) Run(ctx context.Context, s streams) error {
 			return err
 		}
 		return c.print(s, issuedCertificate{cert, c.Out, []string{}}, func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "Wrote %s: %s, %s, expires %s\nNext: join %s with the key that made the request.\n",
-				plain(c.Out), cert.Subject, stateOf(cert), expires(cert.NotAfter), plain(c.Out))
+			_, err := fmt.Fprintf(w, "Wrote %s: %s, %s, expires %s\nNext: %s\n",
+				plain(c.Out), cert.Subject, stateOf(cert), expires(cert.NotAfter), joinWithKey(c.Out))
 			return err
 		})
 	})
