@@ -160,7 +160,7 @@ func (r *Registry) foreign(t apns.DeviceToken, env apns.Environment) string {
 				return "it is a base token of " + other.String()
 			}
 			if other != env {
-				return "it was issued by " + other.String()
+				return "the device token was issued by " + other.String()
 			}
 		}
 	}

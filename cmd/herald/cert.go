@@ -31,6 +31,8 @@ network.
 Passwords come from --password-file, --password-fd, HERALD_PASSWORD or the
 terminal, never from the command line, which others can read.
 
+Nothing is replaced without --force, and nothing is written in part.
+
 Exit status: 0 good, 1 something is wrong (expired, another's key), 2 usage,
 3 a file cannot be read (password, format).`
 }

@@ -55,6 +55,9 @@ func (c certAssembleCmd) Run(ctx context.Context, s streams) error {
 	if c.PEM == "" && c.P12 == "" && c.CK == "" {
 		c.PEM, c.P12, c.CK = defaultPEM, defaultP12, defaultCK
 	}
+	if err := mayWrite(c.Force, c.PEM, c.P12, c.CK); err != nil {
+		return err
+	}
 	p := c.open(ctx)
 	id, problems, err := c.join(p)
 	if err != nil {

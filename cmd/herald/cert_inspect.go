@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/heraldpush/herald/credential"
@@ -37,6 +38,8 @@ type inspected struct {
 func inspect(in input, p *passwords) *inspected {
 	f := &inspected{input: in, password: p.askOnce()}
 	f.report, f.err = credential.Inspect(in.Name, in.Data, credential.InspectOptions{Password: f.password, Now: time.Now()})
+	// The report names the file without its folder; a command has to find it.
+	f.report.Next = strings.Replace(f.report.Next, " "+shellWord(f.report.Name), " "+shellWord(in.path), 1)
 	if f.holdsKey() {
 		f.report.Problems = append(f.report.Problems, in.exposed()...)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/heraldpush/herald/credential"
 )
@@ -39,6 +40,9 @@ func (c certPasswdCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	if err := mayWrite(c.Force, c.Out); err != nil {
+		return err
+	}
 	p := c.open(ctx)
 	f := inspect(in, p)
 	if f.err != nil {
@@ -46,7 +50,10 @@ func (c certPasswdCmd) Run(ctx context.Context, s streams) error {
 	}
 	file := output{path: c.Out, mode: private}
 	if c.Out == "" {
-		file.path = c.File
+		// Where it is a link, the file behind it must not keep the old password.
+		if file.path, err = filepath.EvalSymlinks(c.File); err != nil {
+			return unreadable(err)
+		}
 	}
 	held := f.report.Contents()
 	if err := c.check(f, held); err != nil {
@@ -91,6 +98,9 @@ func (c certPasswdCmd) check(f *inspected, held credential.Contents) error {
 	case len(held.Requests) > 0:
 		return withHint(&statusError{fmt.Errorf("%s holds a request and a private key", f.report.Name), exitWrong},
 			"keep them in two files: the request is for others.")
+	case c.Out == "" && len(held.Keys)+len(held.Certificates) < len(f.report.Objects):
+		return withHint(&statusError{fmt.Errorf("%s holds more than certificates and private keys, which would be lost", f.report.Name), exitWrong},
+			"--out FILE writes these into another file.")
 	}
 	return nil
 }

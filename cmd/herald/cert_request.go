@@ -49,6 +49,9 @@ func (c certRequestCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	if err := mayWrite(c.Force, c.KeyOut, c.Out); err != nil {
+		return err
+	}
 	var password newPassword
 	switch {
 	case locked && c.GeneratePassword:

@@ -87,7 +87,7 @@ func judge(f *inspected, o credential.VerifyOptions, number int) verdict {
 	v := verdict{Name: f.report.Name, Problems: []credential.Problem{}}
 	if only := f.report.Objects; len(only) == 1 && only[0].Kind == credential.KindProviderKey {
 		v.Key = &only[0]
-		v.Problems = append(v.Problems, f.report.Verify(o)...)
+		v.Problems = append(v.Problems, verifyKey(f.report, o)...)
 		return v
 	}
 	id, found, err := credential.Assemble(f.File, credential.File{}, credential.AssembleOptions{

@@ -52,7 +52,7 @@ func (e *examination) connect(ctx context.Context) (net.Conn, error) {
 		return nil, e.failed("tcp", e.found.Gateway, nil,
 			withHint(err, "check the port, and whether a firewall lets it through: gateways listen on 443 and 2197."))
 	}
-	detail := fmt.Sprintf("%s in %s", conn.RemoteAddr(), time.Since(start).Round(time.Millisecond))
+	detail := fmt.Sprintf("%s in %s", conn.RemoteAddr(), time.Since(start).Round(time.Microsecond))
 	if err := e.note(step{Name: "tcp", Result: "ok", Detail: detail}); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}

@@ -72,11 +72,11 @@ var remedies = map[apns.Reason]string{
 	apns.BadCertificate:              "the certificate is no push certificate to this gateway, or was revoked: have the portal issue a new one.",
 	apns.BadCertificateEnvironment:   "the certificate is for the other environment: use the other gateway, or a certificate for this one. The gateway says so as the connection begins, and then closes it (GOAWAY).",
 	apns.ExpiredProviderToken:        "the provider token was made just now, so the clock of this machine is wrong: it has to be right to the hour.",
-	apns.InvalidProviderToken:        "the gateway does not know this key ID for this team ID, or the key was revoked, or the .p8 is that of another key ID. It does not say which: see the portal's page of keys.",
+	apns.InvalidProviderToken:        "the gateway does not know this key ID for this team ID, or the key was revoked, or the .p8 is that of another key ID. It does not say which, but a gateway of Herald does in its log (-v): see the portal's page of keys.",
 	apns.MissingProviderToken:        "the gateway saw neither certificate nor provider token: something between may end TLS, and so lose the certificate.",
 	apns.BadEnvironmentKeyInToken:    "the key is for the other environment: use the other gateway, or a key for this one.",
 	apns.UnrelatedKeyIDInToken:       "the key may not send here: use one of the team's own.",
-	apns.Forbidden:                   "the credential is known, and may not do this: see the portal for what it is for.",
+	apns.Forbidden:                   "the key was revoked, or the credential may not do this: see the portal for what it is for.",
 	apns.TooManyProviderTokenUpdates: "this key signs new provider tokens too often: all senders of a team should share one for 20 minutes or more.",
 	apns.TooManyRequests:             "try again later.",
 }

@@ -196,6 +196,20 @@ func writeOutputs(force bool, outputs ...output) (err error) {
 	return nil
 }
 
+// mayWrite checks that nothing is at the paths which may not be replaced, before
+// anybody is asked for anything. An empty path is none.
+func mayWrite(force bool, paths ...string) error {
+	for _, path := range paths {
+		if path == "" {
+			continue
+		}
+		if err := (&newFile{path: path, replace: force}).mayBe(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // takeBack removes the files that were written before another could not be.
 // Those that took another's place stay.
 func takeBack(force bool, kept []output) (err error) {

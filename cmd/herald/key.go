@@ -73,7 +73,7 @@ func (c keyNewCmd) Run(s streams) error {
 	if err != nil {
 		return asProblem(err)
 	}
-	problems := append([]credential.Problem{}, report.Verify(credential.VerifyOptions{KeyID: c.KeyID, TeamID: c.Team})...)
+	problems := append([]credential.Problem{}, verifyKey(report, credential.VerifyOptions{KeyID: c.KeyID, TeamID: c.Team})...)
 	if stops(problems) {
 		return tell(s, problems)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -37,12 +38,9 @@ func (c keyTokenCmd) Run(ctx context.Context, s streams) error {
 	if !f.isProviderKey() || stops(f.report.Problems) {
 		return tell(s, f.report.Problems)
 	}
-	o := credential.VerifyOptions{KeyID: c.KeyID, TeamID: c.Team}
-	problems := f.report.Verify(o)
+	problems := verifyKey(f.report, credential.VerifyOptions{KeyID: c.KeyID, TeamID: c.Team})
 	if c.KeyID == "" {
 		c.KeyID = f.report.Objects[0].KeyID
-	} else {
-		problems = withoutNameless(problems, f.report.Objects[0].KeyID)
 	}
 	if stops(problems) {
 		return tell(s, problems)
@@ -65,16 +63,11 @@ func (c keyTokenCmd) Run(ctx context.Context, s streams) error {
 	return err
 }
 
-// withoutNameless drops the warning that the file's name holds no key ID,
-// where one was given.
-func withoutNameless(problems []credential.Problem, fromName apns.KeyID) []credential.Problem {
-	var kept []credential.Problem
-	for _, p := range problems {
-		if p.Code != credential.WarnKeyID || fromName != "" {
-			kept = append(kept, p)
-		}
-	}
-	return kept
+// verifyKey judges a provider key. That the file's name holds no key ID is not
+// worth a warning where one is given.
+func verifyKey(r *credential.Report, o credential.VerifyOptions) []credential.Problem {
+	given := o.KeyID != "" && r.Objects[0].KeyID == ""
+	return slices.DeleteFunc(r.Verify(o), func(p credential.Problem) bool { return given && p.Code == credential.WarnKeyID })
 }
 
 // providerKey returns the key of a file that is a .p8.

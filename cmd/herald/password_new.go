@@ -64,7 +64,7 @@ func (f newPasswordFlags) choose(p *passwords, prompt string) (newPassword, erro
 // become the new one.
 func (f newPasswordFlags) own(p *passwords, prompt string) (newPassword, error) {
 	if f.NewPasswordFile == "" && f.NewPasswordFD == nil && !f.GeneratePassword {
-		return p.twice(prompt)
+		return p.twice(prompt, "--new-password-file or --new-password-fd")
 	}
 	return f.choose(p, prompt)
 }
@@ -78,14 +78,15 @@ func (p *passwords) fresh(prompt string) (newPassword, error) {
 	if ok {
 		return checkNew(password)
 	}
-	return p.twice(prompt)
+	return p.twice(prompt, "--password-file, --password-fd or HERALD_PASSWORD")
 }
 
-// twice has a person type a new password twice.
-func (p *passwords) twice(prompt string) (newPassword, error) {
+// twice has a person type a new password twice. The flags are those that spare
+// the person that.
+func (p *passwords) twice(prompt, flags string) (newPassword, error) {
 	password, err := p.typedTwice(plain(prompt))
 	if err != nil {
-		return newPassword{}, passwordError(err)
+		return newPassword{}, nobodyToAsk(err, flags)
 	}
 	return checkNew(password)
 }
@@ -112,9 +113,14 @@ func checkNew(password string) (newPassword, error) {
 
 // passwordError says that there is no password to write a file with.
 func passwordError(err error) error {
+	return unreadable(fmt.Errorf("the password of the file to be written: %w", err))
+}
+
+// nobodyToAsk is passwordError with the flags that would have given one.
+func nobodyToAsk(err error, flags string) error {
 	if errors.Is(err, errNoTerminal) {
 		return withHint(unreadable(errors.New("the file to be written needs a password, and there is no terminal to ask at")),
-			"--generate-password makes one up; the other flags that end in -password-file and -password-fd read one.")
+			"--generate-password makes one up; %s gives one.", flags)
 	}
-	return unreadable(fmt.Errorf("the password of the file to be written: %w", err))
+	return passwordError(err)
 }

@@ -27,6 +27,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"wait-for": waitFor, "capture": capture, "mode": mode, "status": status, "run-file": runFile,
 			"unbase64": unbase64, "issue": issue, "mangle": mangle, "join": joinFiles, "tells-nothing-of": tellsNothingOf, "json-env": jsonEnv,
+			"provider-token": providerToken, "silent-port": silentPort, "push": push,
 		},
 	})
 }
