@@ -55,9 +55,6 @@ func (c certAssembleCmd) Run(ctx context.Context, s streams) error {
 	if c.PEM == "" && c.P12 == "" && c.CK == "" {
 		c.PEM, c.P12, c.CK = defaultPEM, defaultP12, defaultCK
 	}
-	if err := mayWrite(c.Force, c.PEM, c.P12, c.CK); err != nil {
-		return err
-	}
 	p := c.open(ctx)
 	id, problems, err := c.join(p)
 	if err != nil {
@@ -74,6 +71,9 @@ func (c certAssembleCmd) Run(ctx context.Context, s streams) error {
 		if problems = append(problems, found...); stops(found) {
 			return tell(s, problems)
 		}
+	}
+	if err := mayWrite(c.Force, c.PEM, c.P12, c.CK); err != nil {
+		return err
 	}
 	var password newPassword
 	if c.P12 != "" {

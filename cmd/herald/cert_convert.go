@@ -82,13 +82,13 @@ func (c certConvertCmd) Run(ctx context.Context, s streams) error {
 	if in.is(c.Out) {
 		return withHint(usageError("%s would be read and replaced", plain(c.Out)), "give another name: what the new format has no room for would be lost.")
 	}
-	if err := mayWrite(c.Force, c.Out); err != nil {
-		return err
-	}
 	p := c.open(ctx)
 	f := inspect(in, p)
 	if f.err != nil {
 		return tell(s, f.report.Problems)
+	}
+	if err := mayWrite(c.Force, c.Out); err != nil {
+		return err
 	}
 	file, password, err := c.convert(f, p)
 	if err != nil {

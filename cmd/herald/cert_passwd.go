@@ -40,9 +40,6 @@ func (c certPasswdCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	if err := mayWrite(c.Force, c.Out); err != nil {
-		return err
-	}
 	p := c.open(ctx)
 	f := inspect(in, p)
 	if f.err != nil {
@@ -57,6 +54,9 @@ func (c certPasswdCmd) Run(ctx context.Context, s streams) error {
 	}
 	held := f.report.Contents()
 	if err := c.check(f, held); err != nil {
+		return err
+	}
+	if err := mayWrite(c.Force, c.Out); err != nil {
 		return err
 	}
 	password, err := c.own(p, "New password for "+file.path)

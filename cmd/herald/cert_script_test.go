@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -25,21 +26,11 @@ import (
 	"github.com/heraldpush/herald/credential"
 )
 
-// unbase64 decodes a file of base64.
-func unbase64(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: unbase64 IN OUT")
-	}
-	data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(ts.ReadFile(args[0])), ""))
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o600))
-}
-
 // issue makes a certificate for a request, of an authority that is gone
 // afterwards, so that its time can be chosen.
 func issue(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 6 {
-		ts.Fatalf("usage: issue sandbox|universal|mdm|…|code-signing BUNDLEID DAYS-FROM-NOW DAYS-LEFT REQUEST OUT")
+		ts.Fatalf("usage: issue sandbox|universal|mdm|…|code-signing|sha1 BUNDLEID DAYS-FROM-NOW DAYS-LEFT REQUEST OUT")
 	}
 	from, err := strconv.Atoi(args[2])
 	ts.Check(err)
@@ -52,9 +43,12 @@ func issue(ts *testscript.TestScript, neg bool, args []string) {
 	v := credential.Validity{NotBefore: now.Add(time.Duration(from) * day), NotAfter: now.Add(time.Duration(left)*day + time.Hour)}
 	ca, key := testAuthority(ts)
 	var cert *x509.Certificate
-	if args[0] == "code-signing" {
+	switch args[0] {
+	case "code-signing":
 		cert, err = codeSigning(ca, key, request, args[1], v)
-	} else {
+	case "sha1":
+		cert, err = signedWithSHA1(request, apns.Topic(args[1]), v)
+	default:
 		cert, err = credential.Authority{Certificate: ca, Key: key}.IssuePush(credential.PushProfile{
 			Kind: credential.PushKind(args[0]), BundleID: apns.Topic(args[1]), TeamID: "ABCDE12345", Organization: "Example",
 		}, request.PublicKey, v)
@@ -89,6 +83,49 @@ func codeSigning(ca *x509.Certificate, key *ecdsa.PrivateKey, request *x509.Cert
 		return nil, err
 	}
 	return x509.ParseCertificate(der)
+}
+
+// signedWithSHA1 makes a push certificate as the authority signed them before
+// 2017.
+func signedWithSHA1(request *x509.CertificateRequest, topic apns.Topic, v credential.Validity) (*x509.Certificate, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	null := []byte{5, 0}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: v.NotBefore, NotAfter: v.NotAfter, SignatureAlgorithm: x509.SHA1WithRSA,
+		Subject: pkix.Name{CommonName: "Apple Push Services: " + string(topic), ExtraNames: []pkix.AttributeTypeAndValue{
+			{Type: []int{0, 9, 2342, 19200300, 100, 1, 1}, Value: string(topic)},
+		}},
+		ExtraExtensions: []pkix.Extension{
+			{Id: []int{1, 2, 840, 113635, 100, 6, 3, 1}, Value: null}, {Id: []int{1, 2, 840, 113635, 100, 6, 3, 2}, Value: null},
+		},
+	}, &x509.Certificate{Subject: pkix.Name{CommonName: "Old Authority"}}, request.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+// weakRequest makes a certificate request for a key that is too small.
+func weakRequest(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: weak-request OUT")
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // see above
+	ts.Check(err)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "Push"}}, key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), credential.MarshalRequestPEM(der), 0o644))
+}
+
+// large makes a file that is larger than any that is read.
+func large(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: large OUT")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), bytes.Repeat([]byte("x"), 3<<20), 0o600))
 }
 
 // mangles are what editors, shells and web pages do to PEM.

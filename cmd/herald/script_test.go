@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -24,9 +25,14 @@ func TestMain(m *testing.M) {
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			files, err := filepath.Abs("../../credential/testdata")
+			e.Setenv("CREDENTIALS", files)
+			return err
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"wait-for": waitFor, "capture": capture, "mode": mode, "status": status, "run-file": runFile,
-			"unbase64": unbase64, "issue": issue, "mangle": mangle, "join": joinFiles, "tells-nothing-of": tellsNothingOf, "json-env": jsonEnv,
+			"weak-request": weakRequest, "large": large, "issue": issue, "mangle": mangle, "join": joinFiles, "tells-nothing-of": tellsNothingOf, "json-env": jsonEnv,
 			"provider-token": providerToken, "silent-port": silentPort, "push": push,
 		},
 	})
