@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -87,11 +88,11 @@ func verbOf(err error) string {
 	if !ok || parse.Context == nil {
 		return ""
 	}
-	verb := ""
+	var verb strings.Builder
 	for _, p := range parse.Context.Path {
 		if p.Command != nil {
-			verb += p.Command.Name + " "
+			verb.WriteString(p.Command.Name + " ")
 		}
 	}
-	return verb
+	return verb.String()
 }

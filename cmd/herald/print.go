@@ -12,10 +12,14 @@ type printFlags struct {
 
 // print prints v as JSON, or what text writes.
 func (f printFlags) print(s streams, v any, text func(io.Writer) error) error {
-	if !f.JSON {
-		return text(s.out)
+	if f.JSON {
+		return writeJSON(s.out, v)
 	}
-	enc := json.NewEncoder(s.out)
+	return text(s.out)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "\t")
 	return enc.Encode(v)
@@ -29,10 +33,13 @@ type quietFlags struct {
 
 // print is that of printFlags, or nothing.
 func (f quietFlags) print(s streams, v any, text func(io.Writer) error) error {
-	if f.Quiet {
+	switch {
+	case f.Quiet:
 		return nil
+	case f.JSON:
+		return writeJSON(s.out, v)
 	}
-	return f.printFlags.print(s, v, text)
+	return text(s.out)
 }
 
 // printMade is print where a password was perhaps made up, which is lost if it

@@ -18,7 +18,8 @@ func TestMain(m *testing.M) {
 			defer stop()
 			os.Exit(run(ctx, os.Args[1:], streams{out: os.Stdout, err: os.Stderr}))
 		},
-		"serve-portal": servePortal,
+		"herald-on-full-disk": onFullDisk,
+		"serve-portal":        servePortal,
 	})
 }
 
