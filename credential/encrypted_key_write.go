@@ -2,11 +2,9 @@ package credential
 
 import (
 	"crypto"
-	"crypto/x509"
 	"encoding/asn1"
 	"encoding/pem"
 	"errors"
-	"fmt"
 )
 
 // lockedRounds is how often the key of a private key in PEM is derived. Unlike
@@ -16,9 +14,9 @@ const lockedRounds = 600_000
 // MarshalPrivateKeyPEM returns a private key as text: PKCS#8 (RFC 5958), not
 // encrypted. The result is as secret as the key.
 func MarshalPrivateKeyPEM(key crypto.Signer) ([]byte, error) {
-	der, err := marshalPKCS8(key)
+	der, err := privateKeyDER(key)
 	if err != nil {
-		return nil, fmt.Errorf("private key: %w", err)
+		return nil, err
 	}
 	defer clear(der)
 	return pem.EncodeToMemory(&pem.Block{Type: pemPKCS8, Bytes: der}), nil
@@ -32,7 +30,7 @@ func MarshalPrivateKeyPEM(key crypto.Signer) ([]byte, error) {
 func MarshalEncryptedPrivateKeyPEM(key crypto.Signer, password string) ([]byte, error) {
 	der, err := encryptKey(key, password)
 	if err != nil {
-		return nil, fmt.Errorf("private key: %w", err)
+		return nil, err
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: pemEncryptedKey, Bytes: der}), nil
 }
@@ -41,11 +39,11 @@ func MarshalEncryptedPrivateKeyPEM(key crypto.Signer, password string) ([]byte, 
 func encryptKey(key crypto.Signer, password string) ([]byte, error) {
 	switch {
 	case password == "":
-		return nil, errors.New("no password to encrypt it with")
+		return nil, errors.New("no password to encrypt the private key with")
 	case len(password) > maxPasswordBytes:
 		return nil, &LimitError{What: "bytes of password", Got: len(password), Max: maxPasswordBytes}
 	}
-	plain, err := marshalPKCS8(key)
+	plain, err := privateKeyDER(key)
 	if err != nil {
 		return nil, err
 	}
@@ -63,14 +61,4 @@ func encryptKey(key crypto.Signer, password string) ([]byte, error) {
 		return nil, err
 	}
 	return asn1.Marshal(encryptedKeyInfo{alg, sealed})
-}
-
-// marshalPKCS8 returns a private key as DER. The encoder's own error is
-// dropped: it has seen the key.
-func marshalPKCS8(key crypto.Signer) ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, errors.New("it can not be written: it is not in memory, or of an unknown kind")
-	}
-	return der, nil
 }

@@ -76,7 +76,7 @@ func TestMarshalPrivateKeyPEMRefuses(t *testing.T) {
 	if _, err := MarshalEncryptedPrivateKeyPEM(key, strings.Repeat("x", maxPasswordBytes+1)); !errors.As(err, &limit) {
 		t.Errorf("long password: got %v, want a LimitError", err)
 	}
-	const want = "private key: it can not be written"
+	const want = "the private key can not be written"
 	if _, err := MarshalEncryptedPrivateKeyPEM(signerOnly{key}, "pass word"); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("encrypted: got %v, want %q", err, want)
 	}
