@@ -35,6 +35,21 @@ func TestFileModes(t *testing.T) {
 	check(open(t, path))
 }
 
+// TestCloseLeavesOneFile proves that a closed database is the file alone: a
+// copy of it is whole.
+func TestCloseLeavesOneFile(t *testing.T) {
+	path := newPath(t)
+	d := open(t, path)
+	put(t, d, "a", "1")
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("got %v, %v, want herald.db alone", entries, err)
+	}
+}
+
 // TestDurable proves that every change waits for the disk.
 func TestDurable(t *testing.T) {
 	d := open(t, newPath(t))

@@ -38,9 +38,9 @@ func (p *Portal) Update(ctx context.Context, f func(portal.Tx) error) error {
 	return p.db.writer.change(ctx, func(whole context.Context) error {
 		s := p.written
 		tx := &portalTx{
-			alive: ctx.Err,
-			get:   func(args ...any) *sql.Row { return s.get.QueryRowContext(whole, args...) },
-			page:  func(args ...any) (*sql.Rows, error) { return s.page.QueryContext(whole, args...) },
+			path: p.db.path, alive: ctx.Err,
+			get:  func(args ...any) *sql.Row { return s.get.QueryRowContext(whole, args...) },
+			page: func(args ...any) (*sql.Rows, error) { return s.page.QueryContext(whole, args...) },
 			put: func(args ...any) error {
 				_, err := s.put.ExecContext(whole, args...)
 				return err
@@ -59,10 +59,10 @@ func (p *Portal) View(ctx context.Context, f func(portal.Tx) error) (err error) 
 	}
 	get, page := t.StmtContext(ctx, p.read.get), t.StmtContext(ctx, p.read.page)
 	tx := &portalTx{
-		alive: ctx.Err,
-		get:   func(args ...any) *sql.Row { return get.QueryRowContext(ctx, args...) },
-		page:  func(args ...any) (*sql.Rows, error) { return page.QueryContext(ctx, args...) },
-		put:   func(...any) error { return errors.New("put in a view") },
+		path: p.db.path, alive: ctx.Err,
+		get:  func(args ...any) *sql.Row { return get.QueryRowContext(ctx, args...) },
+		page: func(args ...any) (*sql.Rows, error) { return page.QueryContext(ctx, args...) },
+		put:  func(...any) error { return errors.New("put in a view") },
 	}
 	defer func() {
 		tx.over.Store(true)
@@ -76,6 +76,7 @@ func (p *Portal) View(ctx context.Context, f func(portal.Tx) error) (err error) 
 
 // portalTx is a portal.Tx.
 type portalTx struct {
+	path  string       // of the database
 	over  atomic.Bool  // its function has returned
 	alive func() error // of the context
 	get   func(args ...any) *sql.Row
@@ -99,9 +100,9 @@ func (tx *portalTx) Get(kind portal.Kind, id string) ([]byte, error) {
 	var body []byte
 	err := tx.get(string(kind), id).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = portal.ErrNotFound
+		return nil, fmt.Errorf("%s %s: %w", kind, id, portal.ErrNotFound)
 	}
-	if err != nil {
+	if err = fault(tx.path, err); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", kind, id, err)
 	}
 	return body, nil
@@ -115,7 +116,7 @@ func (tx *portalTx) Put(kind portal.Kind, id string, body []byte) error {
 	if id == "" || len(body) == 0 {
 		return fmt.Errorf("%s %q: a record needs an ID and a body", kind, id)
 	}
-	if err := tx.put(string(kind), id, body); err != nil {
+	if err := fault(tx.path, tx.put(string(kind), id, body)); err != nil {
 		return fmt.Errorf("storing %s %s: %w", kind, id, err)
 	}
 	return nil
@@ -151,6 +152,7 @@ func (tx *portalTx) next(kind portal.Kind, after string) (page []record, err err
 	if err := tx.usable(); err != nil {
 		return nil, err
 	}
+	defer func() { err = fault(tx.path, err) }()
 	rows, err := tx.page(string(kind), after, pageRecords)
 	if err != nil {
 		return nil, err

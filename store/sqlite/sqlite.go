@@ -15,9 +15,6 @@ import (
 	sqlite "modernc.org/sqlite"
 )
 
-// ErrClosed says that the database was closed.
-var ErrClosed = errors.New("database is closed")
-
 // readers is how many may look at the same time.
 const readers = 4
 
@@ -28,6 +25,9 @@ type Database struct {
 	writes *sql.DB // of one connection, which writer has
 	reads  *sql.DB
 	writer *writer
+	// statements are those of the writer's connection, which does not close
+	// before they are closed.
+	statements []*sql.Stmt
 
 	portal   *Portal
 	registry *Registry
@@ -39,7 +39,8 @@ type Database struct {
 // Open opens the database at path, and makes it if there is none; the folder
 // must exist. A database of an earlier version is brought up to date. It
 // returns a *VersionError for one of a later version, which is left as it is,
-// as is a file that is no database of Herald.
+// as is a file that is no database of Herald. What ErrFull, ErrDamaged and
+// fs.ErrPermission say may have happened to the file, here and later.
 func Open(ctx context.Context, path string) (_ *Database, err error) {
 	defer func() {
 		if err != nil {
@@ -72,7 +73,7 @@ func Open(ctx context.Context, path string) (_ *Database, err error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	if err := d.prepare(ctx, conn); err != nil {
-		return nil, errors.Join(err, d.reads.Close(), conn.Close())
+		return nil, errors.Join(err, d.closeStatements(), d.reads.Close(), conn.Close())
 	}
 	go d.writer.run() //nolint:contextcheck // it lives until Close, not until ctx ends
 	return d, nil
@@ -109,10 +110,8 @@ func (d *Database) prepare(ctx context.Context, conn *sql.Conn) error {
 	d.writer = newWriter(d.path, conn, w)
 	d.portal = &Portal{db: d, written: preparePortal(w), read: preparePortal(r)}
 	d.registry = &Registry{db: d, written: prepareRegistry(w), read: prepareRegistry(r)}
-	if err := errors.Join(w.err, r.err); err != nil {
-		return fault(d.path, err)
-	}
-	return nil
+	d.statements = w.all
+	return fault(d.path, errors.Join(w.err, r.err))
 }
 
 // Portal returns the portal's store.
@@ -127,9 +126,17 @@ func (d *Database) Close() error {
 	d.closing.Do(func() {
 		d.writer.close()
 		// The writer last: the last to close puts the log back into the file.
-		d.closed = errors.Join(d.reads.Close(), d.writer.conn.Close(), d.writes.Close())
+		d.closed = errors.Join(d.reads.Close(), d.closeStatements(), d.writer.conn.Close(), d.writes.Close())
 	})
 	return d.closed
+}
+
+func (d *Database) closeStatements() error {
+	var errs []error
+	for _, s := range d.statements {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // begin makes an empty file for a database that does not exist, as SQLite
@@ -168,12 +175,4 @@ func openPool(path string, n int, more ...string) (*sql.DB, error) {
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
 	return db, nil
-}
-
-// fault says of an error of SQLite which file it was.
-func fault(path string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", path, err)
 }

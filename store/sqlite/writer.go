@@ -185,6 +185,7 @@ func run(s *sql.Stmt) error {
 type preparer struct {
 	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
 	ctx     context.Context //nolint:containedctx // of the one call that makes it
+	all     []*sql.Stmt
 	err     error
 }
 
@@ -195,6 +196,8 @@ func (p *preparer) stmt(query string) *sql.Stmt {
 	s, err := p.prepare(p.ctx, query)
 	if err != nil {
 		p.err = fmt.Errorf("preparing %q: %w", query, err)
+		return nil
 	}
+	p.all = append(p.all, s)
 	return s
 }

@@ -115,8 +115,8 @@ func TestFull(t *testing.T) {
 	err := d.Portal().Update(t.Context(), func(tx portal.Tx) error {
 		return errors.Join(tx.Put("app", "a", []byte(`2`)), tx.Put("app", "b", make([]byte, 1<<20)))
 	})
-	if err == nil || !strings.Contains(err.Error(), "full") || !strings.Contains(err.Error(), "herald.db") {
-		t.Errorf("got %v, want an error that names the file and says that it is full", err)
+	if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), d.path) {
+		t.Errorf("got %v, want %v and the name of the file", err, ErrFull)
 	}
 	if got := read(t, d, "app", "a"); got != "1" {
 		t.Errorf("after a change that had no room: got %s, want 1", got)
