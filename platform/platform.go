@@ -26,6 +26,10 @@ type Config struct {
 	RegistryStore registry.Store
 	SpoolStore    spool.Store
 
+	// Sealer seals the secrets in PortalStore and RegistryStore at rest. Nil
+	// leaves them as they are, for stores that are never written to a disk.
+	Sealer portal.Sealer
+
 	// ServerNames are host names of this platform, besides Apple's and
 	// localhost. The first is its own name; clients use it where an address is
 	// all they have. Empty means "herald.localhost".
@@ -73,10 +77,12 @@ func Open(ctx context.Context, cfg Config) (_ *Platform, err error) {
 		cfg.Logger = slog.Default()
 	}
 	p := &Platform{cfg: cfg}
-	if p.Portal, err = portal.Open(ctx, portal.Config{Store: cfg.PortalStore, ServerNames: cfg.ServerNames, ServerIPs: cfg.ServerIPs}); err != nil {
+	if p.Portal, err = portal.Open(ctx, portal.Config{
+		Store: cfg.PortalStore, Sealer: cfg.Sealer, ServerNames: cfg.ServerNames, ServerIPs: cfg.ServerIPs,
+	}); err != nil {
 		return nil, err
 	}
-	if p.Registry, err = registry.Open(ctx, registry.Config{Store: cfg.RegistryStore}); err != nil {
+	if p.Registry, err = registry.Open(ctx, registry.Config{Store: cfg.RegistryStore, Sealer: cfg.Sealer}); err != nil {
 		return nil, err
 	}
 	p.Spool, err = spool.New(spool.Config{Store: cfg.SpoolStore, Logger: cfg.Logger}) //nolint:contextcheck // its work ends with Close

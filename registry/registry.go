@@ -27,29 +27,61 @@ type Registry struct {
 type Config struct {
 	// Store keeps devices, topics and exceptions. Required.
 	Store Store
+	// Sealer seals the token keys at rest. Nil leaves them as they are, for a
+	// store that is never written to a disk.
+	Sealer Sealer
 }
 
+// Sealer keeps secrets that are stored unreadable to those who have the store
+// alone. The context names what is sealed; it must be the same to open it.
+type Sealer interface {
+	Seal(context string, secret []byte) ([]byte, error)
+	Open(context string, sealed []byte) ([]byte, error)
+}
+
+// unsealed is the Sealer that does not.
+type unsealed struct{}
+
+func (unsealed) Seal(_ string, secret []byte) ([]byte, error) { return secret, nil }
+func (unsealed) Open(_ string, sealed []byte) ([]byte, error) { return sealed, nil }
+
 // Open returns the registry over a store. The first time, it makes the token
-// keys and stores them; they are never changed, as that would end every token.
+// keys and stores them, sealed; they are never changed, as that would end every
+// token.
 func Open(ctx context.Context, cfg Config) (*Registry, error) {
-	keys, err := cfg.Store.TokenKeys(ctx, newTokenKeys)
+	if cfg.Sealer == nil {
+		cfg.Sealer = unsealed{}
+	}
+	stored, err := cfg.Store.TokenKeys(ctx, func() (map[apns.Environment][]byte, error) { return newTokenKeys(cfg.Sealer) })
 	if err != nil {
 		return nil, fmt.Errorf("opening registry: %w", err)
 	}
 	r := &Registry{store: cfg.Store, sealers: make(map[apns.Environment]*siv)}
 	for _, env := range apns.Environments {
-		if r.sealers[env], err = newSIV(keys[env]); err != nil {
+		key, err := cfg.Sealer.Open(sealContext(env), stored[env])
+		if err == nil {
+			r.sealers[env], err = newSIV(key)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("opening registry: token key of %v: %w", env, err)
 		}
 	}
 	return r, nil
 }
 
-func newTokenKeys() (map[apns.Environment][]byte, error) {
+// sealContext names a token key to the Sealer.
+func sealContext(env apns.Environment) string { return "token key " + env.String() }
+
+// newTokenKeys returns a sealed key for each environment.
+func newTokenKeys(s Sealer) (map[apns.Environment][]byte, error) {
 	keys := make(map[apns.Environment][]byte)
 	for _, env := range apns.Environments {
-		keys[env] = make([]byte, tokenKeyBytes)
-		if _, err := rand.Read(keys[env]); err != nil {
+		key := make([]byte, tokenKeyBytes)
+		if _, err := rand.Read(key); err != nil {
+			return nil, err
+		}
+		var err error
+		if keys[env], err = s.Seal(sealContext(env), key); err != nil {
 			return nil, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/internal/envelope"
 	"github.com/heraldpush/herald/registry"
 	"github.com/heraldpush/herald/store/memory"
 )
@@ -111,6 +112,60 @@ func TestRemovedAndBack(t *testing.T) {
 		}
 		unregistered(before)
 	})
+}
+
+// TestSealed proves that the store has the token keys under the seal alone, that
+// they open again with it, and with no other.
+func TestSealed(t *testing.T) {
+	newSealer := func() *envelope.Sealer {
+		key, err := envelope.NewKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := envelope.New(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s, err := memory.OpenRegistry("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := newSealer()
+	r, err := registry.Open(t.Context(), registry.Config{Store: s, Sealer: ours})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := token(t, r, apns.Sandbox)
+
+	stored, err := s.TokenKeys(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, env := range apns.Environments {
+		if _, err := envelope.KeyOf(stored[env]); err != nil {
+			t.Errorf("token key of %v is not sealed: %v", env, err)
+		}
+	}
+	again, err := registry.Open(t.Context(), registry.Config{Store: s, Sealer: ours})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := token(t, again, apns.Sandbox); after != before {
+		t.Errorf("opened again: got token %s, want %s", after.Hex(), before.Hex())
+	}
+	_, err = registry.Open(t.Context(), registry.Config{Store: s, Sealer: newSealer()})
+	if _, ok := errors.AsType[*envelope.WrongKeyError](err); !ok {
+		t.Errorf("with another master key: got %v, want a WrongKeyError", err)
+	}
+	if _, err := registry.Open(t.Context(), registry.Config{Store: s}); err == nil {
+		t.Error("without a seal: got no error")
+	}
+	stored[apns.Sandbox], stored[apns.Production] = stored[apns.Production], stored[apns.Sandbox]
+	if _, err := registry.Open(t.Context(), registry.Config{Store: s, Sealer: ours}); !errors.Is(err, envelope.ErrDamaged) {
+		t.Errorf("the keys exchanged: got %v, want %v", err, envelope.ErrDamaged)
+	}
 }
 
 func TestBaseToken(t *testing.T) {

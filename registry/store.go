@@ -15,8 +15,8 @@ var ErrNotFound = errors.New("not found")
 // each method is one transaction, durable (if the store is) when it returns.
 // The suite registrytest.Run proves an implementation.
 type Store interface {
-	// TokenKeys returns the token key of each environment, calling make and
-	// storing its result if there are none yet.
+	// TokenKeys returns the token key of each environment, sealed as make
+	// returned it, calling make and storing its result if there are none yet.
 	TokenKeys(ctx context.Context, make func() (map[apns.Environment][]byte, error)) (map[apns.Environment][]byte, error)
 
 	// EnterDevice stores d under the next free ordinal, counted from 1, and
