@@ -59,10 +59,7 @@ func (c devCmd) Run(ctx context.Context, s streams, log *slog.Logger) error {
 	if _, ok := errors.AsType[*dev.PortInUseError](err); ok {
 		return withHint(err, "herald dev --ports auto takes free ports.")
 	}
-	if _, ok := errors.AsType[*dev.FolderError](err); ok {
-		return withHint(err, "give herald dev --dir a folder that is empty, does not exist yet, or is its own.")
-	}
-	return err
+	return withRemedy(err)
 }
 
 // welcome is what is printed when everything answers.

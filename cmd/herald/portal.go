@@ -7,10 +7,10 @@ import (
 	"os"
 	"os/user"
 	"strings"
-	"time"
 
 	"github.com/heraldpush/herald/admin"
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/platform/folder"
 	"github.com/heraldpush/herald/portal"
 )
 
@@ -49,6 +49,9 @@ func withRemedy(err error) error {
 		if r.Hint != "" {
 			return withHint(err, "%s", r.Hint)
 		}
+	}
+	if f, ok := errors.AsType[*folder.Error](err); ok && f.Remedy != "" {
+		return withHint(err, "%s", f.Remedy)
 	}
 	if _, ok := errors.AsType[*admin.UnreachableError](err); ok {
 		return withHint(err, "start the platform, or name its folder with --dir.")
@@ -105,7 +108,7 @@ func (a portalAt) open(ctx context.Context) (admin.Target, func() error, error) 
 	}
 	dir := a.Dir
 	if dir == "" {
-		if !isPlatformFolder(".") {
+		if !folder.Exists(".") {
 			return nil, nil, withHint(usageError("the current folder is not a platform's"), "--dir DIR names one; herald portal init --dir DIR makes one.")
 		}
 		dir = "."
@@ -135,40 +138,6 @@ func (a portalAt) remote() (admin.Target, error) {
 		return nil, usageError("--server: %w", err)
 	}
 	return at, nil
-}
-
-// lockWait is how long to wait for another herald that works on the folder
-// and serves nobody: one of these verbs, or a platform that is starting.
-const (
-	lockWait  = 5 * time.Second
-	lockRetry = 50 * time.Millisecond
-)
-
-// openFolderOrRun returns the portal of a folder: itself if nobody has it
-// open, else through the platform that does.
-func openFolderOrRun(ctx context.Context, dir string) (admin.Target, func() error, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, fmt.Errorf("%s: another herald works on it, and serves nobody", dir))
-	defer cancel()
-	retry := time.NewTicker(lockRetry)
-	defer retry.Stop()
-	for {
-		p, release, err := openPlatformFolder(ctx, dir)
-		if err == nil {
-			return admin.Local(p), release, nil
-		}
-		if !errors.Is(err, errFolderLocked) {
-			return nil, nil, err
-		}
-		if r, ok := runningPlatform(dir); ok {
-			at, err := admin.Remote(admin.RemoteConfig{URL: r.URL, Key: r.Key, ThisMachine: true})
-			return at, func() error { return nil }, err
-		}
-		select {
-		case <-retry.C:
-		case <-ctx.Done():
-			return nil, nil, context.Cause(ctx)
-		}
-	}
 }
 
 // teamOf returns the team that is meant: the one given, or the only one.

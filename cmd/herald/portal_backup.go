@@ -11,6 +11,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/heraldpush/herald/admin"
+	"github.com/heraldpush/herald/platform/folder"
 )
 
 // portalBackupCmd writes a backup.
@@ -131,8 +132,8 @@ const maxBackup = 1 << 30
 
 // Run implements the verb.
 func (c portalRestoreCmd) Run(ctx context.Context, s streams) error {
-	if err := mustBeNew(c.Dir); err != nil {
-		return err
+	if err := folder.CheckNew(c.Dir); err != nil {
+		return withRemedy(err)
 	}
 	lines, err := c.decrypt(ctx)
 	if err != nil {

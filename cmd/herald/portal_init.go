@@ -5,15 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/heraldpush/herald/admin"
+	"github.com/heraldpush/herald/platform/folder"
 	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/store/memory"
 )
@@ -81,47 +79,32 @@ func (m madeFolder) tell(w io.Writer) error {
 	return err
 }
 
-// mustBeNew checks that a folder does not exist, or is empty.
-func mustBeNew(dir string) error {
-	entries, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case len(entries) > 0 && isPlatformFolder(dir):
-		return withHint(fmt.Errorf("%s is a platform's folder already", dir), "the other verbs take it as --dir %s.", dir)
-	case len(entries) > 0:
-		return withHint(fmt.Errorf("%s holds other files (%s)", dir, entries[0].Name()), "give --dir a folder that is empty or does not exist yet.")
-	}
-	return nil
-}
-
 // makePlatformFolder makes a folder with a portal: a new one, or that of a
 // backup if there is one. Nothing is made of what is no backup.
 func makePlatformFolder(ctx context.Context, dir string, backup []byte) (made madeFolder, err error) {
-	if err := mustBeNew(dir); err != nil {
+	if err := folder.CheckNew(dir); err != nil {
 		return made, err
 	}
+	var lines io.Reader
 	if backup != nil {
 		if err := rehearse(ctx, backup); err != nil {
 			return made, err
 		}
+		lines = bytes.NewReader(backup)
 	}
 	ctx = portal.WithActor(ctx, localActor())
 	if made.Dir, err = filepath.Abs(dir); err != nil {
 		return made, err
 	}
-	p, release, err := createPlatformFolder(ctx, made.Dir, backup)
+	p, err := createPlatformFolder(ctx, dir, rootFile, lines)
 	if err != nil {
 		return made, err
 	}
-	defer func() { err = errors.Join(err, release()) }()
 	root := p.Root()
 	sum := sha256.Sum256(root.Raw)
 	made.Root, made.SHA256, made.NotAfter = root.Subject.CommonName, hex.EncodeToString(sum[:]), root.NotAfter
 	made.RootFile = filepath.Join(made.Dir, rootFile)
-	return made, writeFile(made.RootFile, p.RootPEM(), public, false)
+	return made, nil
 }
 
 // rehearse restores a backup where it leaves no trace.

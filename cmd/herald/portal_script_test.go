@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"time"
@@ -20,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/heraldpush/herald/admin"
+	"github.com/heraldpush/herald/platform/folder"
 )
 
 // capture sets an environment variable to what the parentheses of a regular
@@ -61,31 +60,25 @@ func servePortal() {
 }
 
 func serveFolder(ctx context.Context, dir string) (err error) {
-	p, release, err := openPlatformFolder(ctx, dir)
+	p, f, err := openPlatformFolder(ctx, dir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = errors.Join(err, f.Close()) }()
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	key := rand.Text()
-	run, err := json.Marshal(runRecord{URL: "http://" + l.Addr().String(), Key: key})
-	if err != nil {
-		return err
-	}
 	api := admin.New(admin.Config{Portal: p, Key: key, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	server := &http.Server{
 		Handler: api, ReadTimeout: time.Minute,
 	}
 	closing := context.AfterFunc(ctx, func() { _ = server.Close() }) // what is open ends with it
 	defer closing()
-	// The verbs may look at any time: the file is there as a whole or not.
-	if err := writeFile(filepath.Join(dir, runName), run, private, true); err != nil {
+	if err := f.WriteRun("http://"+l.Addr().String(), key); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.Remove(filepath.Join(dir, runName))) }()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -112,13 +105,13 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// runFile sets URL and writes key.txt from what a platform says of itself.
-func runFile(ts *testscript.TestScript, neg bool, args []string) {
+// readRun sets URL and writes key.txt from what a platform says of itself.
+func readRun(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: run-file FILE")
+		ts.Fatalf("usage: read-run DIR")
 	}
-	var run runRecord
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &run))
+	run, err := folder.ReadRun(ts.MkAbs(args[0]))
+	ts.Check(err)
 	ts.Setenv("URL", run.URL)
-	ts.Check(os.WriteFile(ts.MkAbs("key.txt"), []byte(run.Key+"\n"), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("key.txt"), []byte(run.AdminKey+"\n"), 0o600))
 }

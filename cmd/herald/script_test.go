@@ -32,7 +32,7 @@ func TestScript(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"wait-for": waitFor, "capture": capture, "mode": mode, "status": status, "run-file": runFile,
+			"wait-for": waitFor, "capture": capture, "mode": mode, "status": status, "read-run": readRun,
 			"weak-request": weakRequest, "large": large, "issue": issue, "mangle": mangle, "join": joinFiles, "tells-nothing-of": tellsNothingOf, "json-env": jsonEnv,
 			"provider-token": providerToken, "silent-port": silentPort, "push": push,
 		},

@@ -35,13 +35,13 @@ type developer struct {
 
 // develop returns the made-up team with its credentials, making what the
 // folder does not hold.
-func develop(ctx context.Context, p *platform.Platform, dir *folder) (developer, error) {
+func develop(ctx context.Context, p *platform.Platform, dir *home) (developer, error) {
 	d := developer{
 		roots: x509.NewCertPool(),
-		root:  dir.path(rootFile), ck: dir.path(ckFile), pkcs12: dir.path(pkcs12File),
+		root:  dir.Path(rootFile), ck: dir.Path(ckFile), pkcs12: dir.Path(pkcs12File),
 	}
 	d.roots.AddCert(p.Portal.Root())
-	if err := dir.write(rootFile, p.Portal.RootPEM(), 0o644); err != nil {
+	if err := dir.Write(rootFile, p.Portal.RootPEM(), 0o644); err != nil {
 		return d, err
 	}
 	teams, err := p.Portal.Teams(ctx)
@@ -55,15 +55,14 @@ func develop(ctx context.Context, p *platform.Platform, dir *folder) (developer,
 	return d, d.resume(ctx, p, dir)
 }
 
-// begin does what a developer does once at the portal. What the folder may
-// hold of a portal that is gone is of no use any more: it is replaced.
-func (d *developer) begin(ctx context.Context, p *platform.Platform, dir *folder) error {
+// begin does what a developer does once at the portal.
+func (d *developer) begin(ctx context.Context, p *platform.Platform, dir *home) error {
 	_, code, err := p.Portal.CreateEnrolmentCode(ctx, -1, 0)
 	if err != nil {
 		return err
 	}
-	dir.state = state{Format: format, Made: madeBy, EnrolmentCode: code, PKCS12Password: rand.Text()}
-	if err := errors.Join(dir.saveState(), os.RemoveAll(dir.path(deviceDir))); err != nil {
+	dir.state = state{EnrolmentCode: code, PKCS12Password: rand.Text()}
+	if err := dir.keep(); err != nil {
 		return err
 	}
 	key, err := newKey()
@@ -80,7 +79,7 @@ func (d *developer) begin(ctx context.Context, p *platform.Platform, dir *folder
 
 // resume finds the files of an earlier run, and replaces those that are gone
 // or about to expire.
-func (d *developer) resume(ctx context.Context, p *platform.Platform, dir *folder) error {
+func (d *developer) resume(ctx context.Context, p *platform.Platform, dir *home) error {
 	if !d.goodIdentity(p, dir) {
 		key, err := newKey()
 		if err != nil {
@@ -99,7 +98,7 @@ func (d *developer) resume(ctx context.Context, p *platform.Platform, dir *folde
 		return err
 	}
 	for _, k := range keys {
-		path := dir.path(credential.P8FileName(k.ID))
+		path := dir.Path(credential.P8FileName(k.ID))
 		if b, err := os.ReadFile(path); err == nil {
 			if _, err := credential.ParseP8(b); err == nil {
 				d.keyID, d.p8 = k.ID, path
@@ -119,7 +118,7 @@ func newKey() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 204
 
 // goodIdentity reports whether the certificate files are there, good, and will
 // be for a while.
-func (d *developer) goodIdentity(p *platform.Platform, dir *folder) bool {
+func (d *developer) goodIdentity(p *platform.Platform, dir *home) bool {
 	b, err := os.ReadFile(d.ck)
 	if err != nil {
 		return false
@@ -137,7 +136,7 @@ func (d *developer) goodIdentity(p *platform.Platform, dir *folder) bool {
 	return true
 }
 
-func (d *developer) writeIdentity(dir *folder, id credential.Identity) error {
+func (d *developer) writeIdentity(dir *home, id credential.Identity) error {
 	// The leaf alone: the gateway knows the rest, and some old readers take
 	// no more.
 	id.Chain = nil
@@ -149,12 +148,12 @@ func (d *developer) writeIdentity(dir *folder, id credential.Identity) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(dir.write(ckFile, ck, 0o600), dir.write(pkcs12File, p12, 0o600))
+	return errors.Join(dir.Write(ckFile, ck, 0o600), dir.Write(pkcs12File, p12, 0o600))
 }
 
-func (d *developer) writeKey(dir *folder, id apns.KeyID, p8 []byte) error {
-	d.keyID, d.p8 = id, dir.path(credential.P8FileName(id))
-	return dir.write(filepath.Base(d.p8), p8, 0o600)
+func (d *developer) writeKey(dir *home, id apns.KeyID, p8 []byte) error {
+	d.keyID, d.p8 = id, dir.Path(credential.P8FileName(id))
+	return dir.Write(filepath.Base(d.p8), p8, 0o600)
 }
 
 // renewBefore is how long before its end a certificate is replaced.

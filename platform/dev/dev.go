@@ -71,11 +71,11 @@ const repeatKeys = 100_000
 // Run runs the platform until ctx ends, which is no error. It cleans up
 // before it returns: dev.json is gone when nothing answers any more.
 func Run(ctx context.Context, cfg Config) (err error) {
-	dir, err := openFolder(cfg.Dir)
+	dir, err := openHome(ctx, cfg.Dir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dir.close()) }()
+	defer func() { err = errors.Join(dir.Explain(err), dir.close()) }()
 
 	listeners, err := listen(ctx, cfg.Addr, cfg.Ports)
 	if err != nil {
@@ -92,29 +92,25 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := dir.Finish(); err != nil {
+		return err
+	}
 	r := &rig{cfg: cfg, dir: dir, platform: p, developer: dev, listeners: listeners, console: console.New()}
 	return r.run(ctx)
 }
 
-func openPlatform(ctx context.Context, cfg Config, dir *folder) (*platform.Platform, error) {
-	portals, err := memory.OpenPortal(dir.path("portal.json"))
-	if err != nil {
-		return nil, err
-	}
-	registries, err := memory.OpenRegistry(dir.path("registry.json"))
-	if err != nil {
-		return nil, err
-	}
+func openPlatform(ctx context.Context, cfg Config, dir *home) (*platform.Platform, error) {
 	return platform.Open(ctx, platform.Config{
-		PortalStore: portals, RegistryStore: registries, SpoolStore: memory.NewSpool(repeatKeys),
-		ServerIPs: []netip.Addr{cfg.Addr}, DrainTimeout: drainTimeout, Logger: cfg.Logger,
+		PortalStore: dir.PortalStore(), RegistryStore: dir.RegistryStore(), Sealer: dir.Sealer(),
+		SpoolStore: memory.NewSpool(repeatKeys),
+		ServerIPs:  []netip.Addr{cfg.Addr}, DrainTimeout: drainTimeout, Logger: cfg.Logger,
 	})
 }
 
 // rig is a run: the platform, its credentials, and what it listens on.
 type rig struct {
 	cfg       Config
-	dir       *folder
+	dir       *home
 	platform  *platform.Platform
 	developer developer
 	listeners *listeners
@@ -124,7 +120,7 @@ type rig struct {
 
 // run serves until ctx ends, or one of the parts does.
 func (r *rig) run(ctx context.Context) (err error) {
-	if r.journal, err = openJournal(r.dir.path("notifications.jsonl")); err != nil {
+	if r.journal, err = openJournal(r.dir.Path("notifications.jsonl")); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.journal.close()) }()
@@ -160,12 +156,12 @@ func (r *rig) run(ctx context.Context) (err error) {
 	values := r.values(phone, token, idle, key)
 	r.console.Describe(values.facts(), values.Curl())
 	serve(func() error { return r.serveHTTP(ctx, r.pages(key)) })
-	if err := errors.Join(r.dir.writeRun(values[KeyHTTP], key), r.dir.writeValues(values)); err != nil {
+	if err := errors.Join(r.dir.WriteRun(values[KeyHTTP], key), r.dir.writeValues(values)); err != nil {
 		return err
 	}
-	r.cfg.Ready(Running{Dir: r.dir.dir, Kept: r.dir.kept, Temporary: r.dir.temporary, Values: values})
+	r.cfg.Ready(Running{Dir: r.dir.Dir(), Kept: r.dir.kept, Temporary: r.dir.temporary != "", Values: values})
 	<-ctx.Done()
-	return r.dir.removeRunning()
+	return errors.Join(r.dir.removeValues(), r.dir.RemoveRun())
 }
 
 // pages returns what answers over HTTP: the platform API, and the console.
@@ -185,7 +181,7 @@ func (r *rig) startDevice(ctx context.Context, serve func(func() error)) (*devic
 		Activation:    r.activationURL(),
 		EnrolmentCode: r.dir.state.EnrolmentCode,
 		Roots:         r.developer.roots,
-		Dir:           r.dir.path(deviceDir),
+		Dir:           r.dir.Path(deviceDir),
 		Screen:        r.show,
 		Logger:        r.cfg.Logger.With(slog.String("part", "device")),
 	})

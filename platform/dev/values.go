@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/console"
@@ -102,38 +101,18 @@ func quote(path string) string {
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-func (f *folder) writeValues(v Values) error {
+func (h *home) writeValues(v Values) error {
 	b, err := json.MarshalIndent(v, "", "\t")
 	if err != nil {
 		return err
 	}
-	return f.write(valuesFile, append(b, '\n'), 0o600)
+	return h.Write(valuesFile, append(b, '\n'), 0o600)
 }
 
-// running is run.json: how other processes on this machine reach the platform
-// that runs on the folder.
-type running struct {
-	PID      int       `json:"pid"`
-	URL      string    `json:"url"`
-	AdminKey string    `json:"admin_key"`
-	Started  time.Time `json:"started_at"`
-}
-
-func (f *folder) writeRun(url, key string) error {
-	b, err := json.MarshalIndent(running{PID: os.Getpid(), URL: url, AdminKey: key, Started: time.Now().UTC()}, "", "\t")
-	if err != nil {
+// removeValues removes dev.json: nothing answers there.
+func (h *home) removeValues() error {
+	if err := os.Remove(h.Path(valuesFile)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return f.write(runFile, append(b, '\n'), 0o600)
-}
-
-// removeRunning removes dev.json and run.json: nothing answers there.
-func (f *folder) removeRunning() error {
-	var errs []error
-	for _, name := range []string{valuesFile, runFile} {
-		if err := os.Remove(f.path(name)); !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	return nil
 }

@@ -1,0 +1,22 @@
+// Package folder is a platform's data folder: everything that the platform
+// must still know tomorrow, and nothing else knows where it lies.
+//
+//	herald.json   whose folder it is, and of which version; written last
+//	lock          held by the process that has the folder open
+//	master.key    what the secrets in herald.db are sealed with
+//	herald.db     the stores of portal and registry, SQLite
+//	run.json      how to reach the platform, while one runs
+//	unfinished    what was made so far, until herald.json is there
+//
+// The folder has mode 0700, and all of these files have 0600. Whoever opens it
+// may keep files of their own there, with [Folder.Write].
+//
+// A service manager may hold the master key instead: if it gave the process a
+// credential herald-master-key (a file in the folder that
+// CREDENTIALS_DIRECTORY names, as systemd does), there is no master.key.
+//
+// A [Folder] begins with [Create] and [Folder.Finish], or with [Open], and ends
+// with [Folder.Close]. Until it is finished it is nobody's: Close takes back
+// what was made, and so does the next Create after a kill. Other processes read
+// how to reach the one that has it open by [ReadRun].
+package folder
