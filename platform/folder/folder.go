@@ -27,6 +27,9 @@ const (
 // databaseFiles are what SQLite makes for a database.
 var databaseFiles = []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm", databaseFile + "-journal"}
 
+// ownFiles are the others that this package makes.
+var ownFiles = []string{markFile, lockFile, keyFile, runFile, unfinishedFile}
+
 // Modes.
 const (
 	folderMode  fs.FileMode = 0o700

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 )
 
 // tempName is what a file is called until it is whole.
@@ -21,8 +22,8 @@ func isName(name string) bool {
 // Write writes a file of the folder's user, as a whole: after a crash it is
 // there, durable, or as it was before.
 func (f *Folder) Write(name string, data []byte, mode fs.FileMode) error {
-	if !isName(name) {
-		return fmt.Errorf("%q is no name of a file", name)
+	if !isName(name) || slices.Contains(slices.Concat(databaseFiles, ownFiles), name) {
+		return fmt.Errorf("%q is no name for a file in %s", name, f.name)
 	}
 	if f.making != nil {
 		if err := f.makes(name); err != nil {
