@@ -22,10 +22,7 @@ const (
 
 func newPortal(t *testing.T) *portal.Portal {
 	t.Helper()
-	s, err := memory.OpenPortal("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := memory.NewPortal()
 	p, err := portal.Open(t.Context(), portal.Config{Store: s})
 	if err != nil {
 		t.Fatal(err)

@@ -144,10 +144,7 @@ type failing struct {
 
 // A fault of the platform is logged once and not shown.
 func TestFault(t *testing.T) {
-	s, err := memory.OpenPortal("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := memory.NewPortal()
 	broken := &failing{store: s}
 	p, err := portal.Open(t.Context(), portal.Config{Store: brokenStore{broken}})
 	if err != nil {

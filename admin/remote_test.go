@@ -108,12 +108,9 @@ func TestTwoActiveNamesBoth(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	s, err := memory.OpenPortal("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := memory.NewPortal()
 	const n = 2300
-	err = s.Update(t.Context(), func(tx portal.Tx) error { // at once: one by one takes long
+	err := s.Update(t.Context(), func(tx portal.Tx) error { // at once: one by one takes long
 		for i := range n {
 			err := errors.Join(
 				tx.Put("team", fmt.Sprintf("TEAM%06d", i), fmt.Appendf(nil, `{"id":"TEAM%06d","name":"Team %d"}`, i, i)),
@@ -175,10 +172,7 @@ func TestBackup(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := memory.OpenPortal("")
-			if err != nil {
-				t.Fatal(err)
-			}
+			s := memory.NewPortal()
 			if err := portal.Restore(t.Context(), s, plain{}, open); err != nil {
 				t.Fatal(err)
 			}

@@ -64,12 +64,9 @@ func New(t testing.TB) *Platform {
 		}
 	}
 	p := &Platform{Roots: x509.NewCertPool()}
-	portals, err := memory.OpenPortal("")
-	must(err)
-	registries, err := memory.OpenRegistry("")
-	must(err)
+	var err error
 	p.Platform, err = platform.Open(t.Context(), platform.Config{
-		PortalStore: portals, RegistryStore: registries, SpoolStore: memory.NewSpool(repeatKeys),
+		PortalStore: memory.NewPortal(), RegistryStore: memory.NewRegistry(), SpoolStore: memory.NewSpool(repeatKeys),
 		DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(err)

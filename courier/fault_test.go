@@ -75,9 +75,7 @@ func (l *logbook) wantErrors(t *testing.T, want int) {
 // because a store fails: it would throw its identity away.
 func TestFaultAtConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		registries, err := memory.OpenRegistry("")
-		must(t, err)
-		devices := &brokenRegistry{Store: registries}
+		devices := &brokenRegistry{Store: memory.NewRegistry()}
 		inboxes := &brokenSpool{Store: memory.NewSpool(10)}
 		var logs logbook
 		s, _ := assemble(t, parts{registry: devices, spool: inboxes, log: logs.handler()})
@@ -112,9 +110,7 @@ func TestStopAtConnect(t *testing.T) {
 // TestFaultInSession checks that a device goes on when a store fails.
 func TestFaultInSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		registries, err := memory.OpenRegistry("")
-		must(t, err)
-		devices := &brokenRegistry{Store: registries}
+		devices := &brokenRegistry{Store: memory.NewRegistry()}
 		inboxes := &brokenSpool{Store: memory.NewSpool(10)}
 		var logs logbook
 		s, _ := assemble(t, parts{registry: devices, spool: inboxes, log: logs.handler()})
@@ -156,9 +152,7 @@ func TestFaultInSession(t *testing.T) {
 // TestActivationFault checks what a device is told whose code is used up.
 func TestActivationFault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		registries, err := memory.OpenRegistry("")
-		must(t, err)
-		devices := &brokenRegistry{Store: registries}
+		devices := &brokenRegistry{Store: memory.NewRegistry()}
 		s, _ := assemble(t, parts{registry: devices})
 		devices.device.Store(true)
 		_, code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, 0)

@@ -88,11 +88,8 @@ type parts struct {
 // test ends.
 func assemble(t *testing.T, with parts) (s *service, stop func()) {
 	t.Helper()
-	portals, err := memory.OpenPortal("")
-	must(t, err)
 	if with.registry == nil {
-		with.registry, err = memory.OpenRegistry("")
-		must(t, err)
+		with.registry = memory.NewRegistry()
 	}
 	if with.spool == nil {
 		with.spool = memory.NewSpool(100)
@@ -101,7 +98,8 @@ func assemble(t *testing.T, with parts) (s *service, stop func()) {
 		with.log = slog.DiscardHandler
 	}
 	s = &service{t: t, address: "courier.push.apple.com:5223", roots: x509.NewCertPool()}
-	s.portal, err = portal.Open(t.Context(), portal.Config{Store: portals})
+	var err error
+	s.portal, err = portal.Open(t.Context(), portal.Config{Store: memory.NewPortal()})
 	must(t, err)
 	if with.before != nil {
 		with.before(s)

@@ -89,9 +89,7 @@ func TestStop(t *testing.T) {
 // gets its certificate.
 func TestStopWhileActivating(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		memories, err := memory.OpenRegistry("")
-		must(t, err)
-		slow := &slowRegistry{Store: memories, wait: 500 * time.Millisecond}
+		slow := &slowRegistry{Store: memory.NewRegistry(), wait: 500 * time.Millisecond}
 		s, stop := assemble(t, parts{registry: slow})
 		_, code, err := s.portal.CreateEnrolmentCode(t.Context(), 1, 0)
 		must(t, err)

@@ -104,9 +104,8 @@ func newWorldWith(tb testing.TB, opt options) *world {
 		}
 	}
 	w := &world{roots: x509.NewCertPool(), logs: new(logs)}
-	portals, err := memory.OpenPortal("")
-	must(err)
-	w.portal, err = portal.Open(tb.Context(), portal.Config{Store: portals, ServerNames: []string{"example.com"}})
+	var err error
+	w.portal, err = portal.Open(tb.Context(), portal.Config{Store: memory.NewPortal(), ServerNames: []string{"example.com"}})
 	must(err)
 	w.roots.AddCert(w.portal.Root())
 	w.team = w.newTeam(tb, "Example", demo, second, pass)
@@ -114,9 +113,7 @@ func newWorldWith(tb testing.TB, opt options) *world {
 	if opt.early != nil {
 		opt.early(w)
 	}
-	registries, err := memory.OpenRegistry("")
-	must(err)
-	w.exceptions = &faultyRegistry{Store: registries}
+	w.exceptions = &faultyRegistry{Store: memory.NewRegistry()}
 	w.registry, err = registry.Open(tb.Context(), registry.Config{Store: w.exceptions})
 	must(err)
 	log := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelWarn}))

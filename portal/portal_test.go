@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/netip"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,13 +19,15 @@ import (
 
 const demo apns.Topic = "com.example.demo"
 
-// open returns a portal, kept in the file at path if there is one, with a team.
-func open(t *testing.T, path string) *portal.Portal {
+// open returns a new portal.
+func open(t *testing.T) *portal.Portal {
 	t.Helper()
-	s, err := memory.OpenPortal(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return reopen(t, memory.NewPortal())
+}
+
+// reopen returns the portal over a store.
+func reopen(t *testing.T, s portal.Store) *portal.Portal {
+	t.Helper()
 	p, err := portal.Open(t.Context(), portal.Config{Store: s})
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +90,7 @@ func wantRefusal(t *testing.T, err error) {
 }
 
 func TestRegisterApp(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	team := withDemo(t, p)
 	for _, tt := range []struct {
 		name   string
@@ -113,7 +114,7 @@ func TestRegisterApp(t *testing.T) {
 
 func TestAdmitCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := open(t, "")
+		p := open(t)
 		team := withDemo(t, p)
 		universal := issue(t, p, credential.PushUniversal)
 		if _, err := universal.Verify(x509.VerifyOptions{Roots: p.ProviderRoots(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
@@ -149,7 +150,7 @@ func TestAdmitCertificate(t *testing.T) {
 
 func TestTwoActiveCertificates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := open(t, "")
+		p := open(t)
 		withDemo(t, p)
 		issue(t, p, credential.PushUniversal)
 		issue(t, p, credential.PushUniversal)
@@ -163,7 +164,7 @@ func TestTwoActiveCertificates(t *testing.T) {
 
 func TestAdmitProviderToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := open(t, "")
+		p := open(t)
 		team := withDemo(t, p)
 		key, p8, err := p.CreateKey(t.Context(), portal.KeySpec{Team: team.ID})
 		if err != nil {
@@ -223,7 +224,7 @@ func TestAdmitProviderToken(t *testing.T) {
 
 func TestActivateDevice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := open(t, "")
+		p := open(t)
 		_, code, err := p.CreateEnrolmentCode(t.Context(), 1, time.Hour)
 		if err != nil {
 			t.Fatal(err)
@@ -271,7 +272,7 @@ func TestActivateDevice(t *testing.T) {
 }
 
 func TestServerCertificate(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	cert, err := p.ServerCertificate([]string{"api.push.apple.com", "localhost"}, []netip.Addr{netip.MustParseAddr("127.0.0.1")})
 	if err != nil {
 		t.Fatal(err)
@@ -299,8 +300,8 @@ func TestServerCertificate(t *testing.T) {
 
 // TestReopen proves that credentials issued before a restart are good after it.
 func TestReopen(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "portal.json")
-	before := open(t, path)
+	store := memory.NewPortal()
+	before := reopen(t, store)
 	team := withDemo(t, before)
 	key, p8, err := before.CreateKey(t.Context(), portal.KeySpec{Team: team.ID})
 	if err != nil {
@@ -316,7 +317,7 @@ func TestReopen(t *testing.T) {
 	}
 	cert := issue(t, before, credential.PushUniversal)
 
-	after := open(t, path)
+	after := reopen(t, store)
 	if !after.Root().Equal(before.Root()) {
 		t.Error("the root changed")
 	}
@@ -331,11 +332,7 @@ func TestReopen(t *testing.T) {
 		t.Error(err)
 	}
 	// Another server name needs another servers' authority, and nothing else.
-	s2, err := memory.OpenPortal(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	renamed, err := portal.Open(t.Context(), portal.Config{Store: s2, ServerNames: []string{"push.example.org"}})
+	renamed, err := portal.Open(t.Context(), portal.Config{Store: store, ServerNames: []string{"push.example.org"}})
 	if err != nil {
 		t.Fatal(err)
 	}

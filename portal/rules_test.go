@@ -30,7 +30,7 @@ func wantCode(t *testing.T, err error, want portal.Code) {
 }
 
 func TestWildcard(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	team := withDemo(t, p)
 	if _, err := p.RegisterApp(t.Context(), team.ID, "com.example.*", "all"); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestWildcard(t *testing.T) {
 }
 
 func TestPushStatus(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	withDemo(t, p)
 	status := func(want portal.Push, n int) {
 		t.Helper()
@@ -73,7 +73,7 @@ func TestPushStatus(t *testing.T) {
 
 func TestRevokeCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := open(t, "")
+		p := open(t)
 		withDemo(t, p)
 		cert := issue(t, p, credential.PushUniversal)
 		issue(t, p, credential.PushUniversal)
@@ -122,7 +122,7 @@ func TestRevokeCertificate(t *testing.T) {
 }
 
 func TestAnotherTeamsKey(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	withDemo(t, p)
 	other, err := p.CreateTeam(t.Context(), "Other")
 	if err != nil {
@@ -180,7 +180,7 @@ func (s signer) sender(t *testing.T, p *portal.Portal) *portal.Sender {
 }
 
 func TestKeyScopes(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	team := withDemo(t, p)
 	if _, err := p.RegisterApp(t.Context(), team.ID, "com.example.second", ""); err != nil {
 		t.Fatal(err)
@@ -250,7 +250,7 @@ func TestKeyScopes(t *testing.T) {
 }
 
 func TestRevokeKey(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	team := withDemo(t, p)
 	s := newSigner(t, p, portal.KeySpec{Team: team.ID})
 	token, err := credential.MintProviderToken(s.private, s.key.ID, team.ID, time.Now())
@@ -272,7 +272,7 @@ func TestRevokeKey(t *testing.T) {
 }
 
 func TestRevokeDevice(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	_, code, err := p.CreateEnrolmentCode(t.Context(), 2, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +310,7 @@ func TestRevokeDevice(t *testing.T) {
 }
 
 func TestAudit(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	ctx := portal.WithActor(t.Context(), "api key ci")
 	team, err := p.CreateTeam(ctx, "Example")
 	if err != nil {
@@ -367,10 +367,7 @@ func flip(b []byte) []byte {
 }
 
 func TestBackup(t *testing.T) {
-	s, err := memory.OpenPortal("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := memory.NewPortal()
 	seal := &sealer{}
 	p, err := portal.Open(t.Context(), portal.Config{Store: s, Sealer: seal})
 	if err != nil {
@@ -387,10 +384,7 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	back, err := memory.OpenPortal("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	back := memory.NewPortal()
 	other := &sealer{} // another machine's
 	for _, broken := range []string{"", "hello", file.String()[:file.Len()-20], strings.Replace(file.String(), `"format":1`, `"format":7`, 1)} {
 		wantCode(t, portal.Restore(t.Context(), back, other, strings.NewReader(broken)), portal.CodeBackup)
@@ -418,17 +412,14 @@ func TestBackup(t *testing.T) {
 // TestForeignCertificate admits nothing that the portal has no record of, even
 // if its authority signed it.
 func TestForeignCertificate(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	withDemo(t, p)
 	var file bytes.Buffer
 	if err := p.Backup(t.Context(), &file); err != nil {
 		t.Fatal(err)
 	}
 	cert := issue(t, p, credential.PushUniversal) // after the backup
-	s, err := memory.OpenPortal("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := memory.NewPortal()
 	if err := portal.Restore(t.Context(), s, nopSealer{}, &file); err != nil {
 		t.Fatal(err)
 	}
@@ -446,7 +437,7 @@ func (nopSealer) Seal(_ string, b []byte) ([]byte, error) { return b, nil }
 func (nopSealer) Open(_ string, b []byte) ([]byte, error) { return b, nil }
 
 func TestWeakRequest(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	withDemo(t, p)
 	key, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	if err != nil {

@@ -16,10 +16,7 @@ const demo apns.Topic = "com.example.demo"
 
 func open(t *testing.T) *registry.Registry {
 	t.Helper()
-	s, err := memory.OpenRegistry("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := memory.NewRegistry()
 	r, err := registry.Open(t.Context(), registry.Config{Store: s})
 	if err != nil {
 		t.Fatal(err)
@@ -128,10 +125,7 @@ func TestSealed(t *testing.T) {
 		}
 		return s
 	}
-	s, err := memory.OpenRegistry("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := memory.NewRegistry()
 	ours := newSealer()
 	r, err := registry.Open(t.Context(), registry.Config{Store: s, Sealer: ours})
 	if err != nil {

@@ -109,14 +109,11 @@ func makePlatformFolder(ctx context.Context, dir string, backup []byte) (made ma
 
 // rehearse restores a backup where it leaves no trace.
 func rehearse(ctx context.Context, backup []byte) error {
-	s, err := memory.OpenPortal("")
-	if err != nil {
-		return err
-	}
+	s := memory.NewPortal()
 	if err := portal.Restore(ctx, s, unsealed{}, bytes.NewReader(backup)); err != nil {
 		return err
 	}
-	_, err = portal.Open(ctx, portal.Config{Store: s})
+	_, err := portal.Open(ctx, portal.Config{Store: s})
 	return err
 }
 

@@ -112,16 +112,8 @@ type app struct {
 
 // openService starts the push service: portal, gateway and courier.
 func (d *demo) openService(ctx context.Context, log *slog.Logger, serve func(func() error)) (err error) {
-	portals, err := memory.OpenPortal("")
-	if err != nil {
-		return err
-	}
-	registries, err := memory.OpenRegistry("")
-	if err != nil {
-		return err
-	}
 	d.platform, err = platform.Open(ctx, platform.Config{
-		PortalStore: portals, RegistryStore: registries, SpoolStore: memory.NewSpool(repeatKeys),
+		PortalStore: memory.NewPortal(), RegistryStore: memory.NewRegistry(), SpoolStore: memory.NewSpool(repeatKeys),
 		DrainTimeout: drainTimeout, Logger: log,
 	})
 	if err != nil {

@@ -12,25 +12,21 @@ import (
 )
 
 // Portal is a portal.Store.
-type Portal struct{ kept *kept[portalState] }
+type Portal struct{ records guarded[portalState] }
 
 var _ portal.Store = (*Portal)(nil)
 
 type portalState map[portal.Kind]map[string]json.RawMessage
 
-// OpenPortal returns the store kept in the file at path, or in memory alone
-// if path is empty.
-func OpenPortal(path string) (*Portal, error) {
-	k, err := open[portalState](path)
-	return &Portal{k}, err
-}
+// NewPortal returns an empty store.
+func NewPortal() *Portal { return &Portal{} }
 
 // Update implements portal.Store.
 func (p *Portal) Update(ctx context.Context, f func(portal.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return p.kept.change(func(s *portalState) error { return f(portalTx{s, true}) })
+	return p.records.change(func(s *portalState) error { return f(portalTx{s, true}) })
 }
 
 // View implements portal.Store.
@@ -38,7 +34,7 @@ func (p *Portal) View(ctx context.Context, f func(portal.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return p.kept.view(func(s *portalState) error { return f(portalTx{s, false}) })
+	return p.records.view(func(s *portalState) error { return f(portalTx{s, false}) })
 }
 
 type portalTx struct {

@@ -9,7 +9,7 @@ import (
 )
 
 // Registry is a registry.Store.
-type Registry struct{ kept *kept[registryState] }
+type Registry struct{ known guarded[registryState] }
 
 var _ registry.Store = (*Registry)(nil)
 
@@ -20,20 +20,16 @@ type registryState struct {
 	Exceptions map[string]registry.Exception // by addressKey
 }
 
-// OpenRegistry returns the store kept in the file at path, or in memory alone
-// if path is empty.
-func OpenRegistry(path string) (*Registry, error) {
-	k, err := open[registryState](path)
-	return &Registry{k}, err
-}
+// NewRegistry returns an empty store.
+func NewRegistry() *Registry { return &Registry{} }
 
 // TokenKeys implements registry.Store.
 func (r *Registry) TokenKeys(_ context.Context, make func() (map[apns.Environment][]byte, error)) (keys map[apns.Environment][]byte, err error) {
-	err = r.kept.view(func(s *registryState) error { keys = s.TokenKeys; return nil })
+	err = r.known.view(func(s *registryState) error { keys = s.TokenKeys; return nil })
 	if err != nil || keys != nil {
 		return keys, err
 	}
-	err = r.kept.change(func(s *registryState) error {
+	err = r.known.change(func(s *registryState) error {
 		if s.TokenKeys == nil {
 			made, err := make()
 			if err != nil {
@@ -52,7 +48,7 @@ func (r *Registry) EnterDevice(ctx context.Context, d registry.Device) (registry
 	if known, err := r.Device(ctx, d.ID); err == nil {
 		return known, nil
 	}
-	err := r.kept.change(func(s *registryState) error {
+	err := r.known.change(func(s *registryState) error {
 		if known, ok := s.Devices[d.ID]; ok {
 			d = known
 			return nil
@@ -66,7 +62,7 @@ func (r *Registry) EnterDevice(ctx context.Context, d registry.Device) (registry
 
 // Device implements registry.Store.
 func (r *Registry) Device(_ context.Context, id apns.DeviceID) (d registry.Device, err error) {
-	err = r.kept.view(func(s *registryState) (err error) { d, err = get(s.Devices, id); return err })
+	err = r.known.view(func(s *registryState) (err error) { d, err = get(s.Devices, id); return err })
 	return d, err
 }
 
@@ -76,7 +72,7 @@ func (r *Registry) EnterTopic(ctx context.Context, h apns.TopicHash) (uint32, er
 	if err == nil {
 		return n, nil
 	}
-	err = r.kept.change(func(s *registryState) error {
+	err = r.known.change(func(s *registryState) error {
 		var ok bool
 		if n, ok = s.Topics[h.String()]; !ok {
 			n = uint32(len(s.Topics) + 1)
@@ -89,13 +85,13 @@ func (r *Registry) EnterTopic(ctx context.Context, h apns.TopicHash) (uint32, er
 
 // TopicOrdinal implements registry.Store.
 func (r *Registry) TopicOrdinal(_ context.Context, h apns.TopicHash) (n uint32, err error) {
-	err = r.kept.view(func(s *registryState) (err error) { n, err = get(s.Topics, h.String()); return err })
+	err = r.known.view(func(s *registryState) (err error) { n, err = get(s.Topics, h.String()); return err })
 	return n, err
 }
 
 // Exception implements registry.Store.
 func (r *Registry) Exception(_ context.Context, a apns.Address) (x registry.Exception, err error) {
-	err = r.kept.view(func(s *registryState) error {
+	err = r.known.view(func(s *registryState) error {
 		if len(s.Exceptions) > 0 {
 			x = s.Exceptions[addressKey(a)]
 		}
@@ -106,7 +102,7 @@ func (r *Registry) Exception(_ context.Context, a apns.Address) (x registry.Exce
 
 // PutException implements registry.Store.
 func (r *Registry) PutException(_ context.Context, a apns.Address, x registry.Exception) error {
-	return r.kept.change(func(s *registryState) error { put(&s.Exceptions, addressKey(a), x); return nil })
+	return r.known.change(func(s *registryState) error { put(&s.Exceptions, addressKey(a), x); return nil })
 }
 
 func addressKey(a apns.Address) string {
