@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func TestScript(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"wait-for": waitFor, "capture": capture, "mode": mode, "status": status, "read-run": readRun,
+			"wait-for": waitFor, "wait-for-text": waitForText, "capture": capture, "mode": mode, "status": status, "read-run": readRun,
 			"weak-request": weakRequest, "large": large, "issue": issue, "mangle": mangle, "join": joinFiles, "tells-nothing-of": tellsNothingOf, "json-env": jsonEnv,
 			"provider-token": providerToken, "silent-port": silentPort, "push": push,
 		},
@@ -41,6 +42,20 @@ func TestScript(t *testing.T) {
 
 // waitLimit is how long a script waits for a file.
 const waitLimit = 30 * time.Second
+
+// waitForText waits until a file holds a text.
+func waitForText(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: wait-for-text file text")
+	}
+	path := ts.MkAbs(args[0])
+	for limit := time.Now().Add(waitLimit); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
+		if b, err := os.ReadFile(path); err == nil && strings.Contains(string(b), args[1]) {
+			return
+		}
+	}
+	ts.Fatalf("%s did not hold %q in %v", args[0], args[1], waitLimit)
+}
 
 // waitFor waits until a file exists: what another process writes when it is
 // ready.

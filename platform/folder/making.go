@@ -75,7 +75,7 @@ func (m *making) makeFolders(dir string) error {
 func (m *making) removeFolders() error {
 	for _, dir := range slices.Backward(m.folders) {
 		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			if entries, _ := os.ReadDir(dir); len(entries) > 0 { //nolint:errcheck // the error of Remove says it
+			if entries, unreadable := os.ReadDir(dir); unreadable == nil && len(entries) > 0 {
 				return nil
 			}
 			return err

@@ -1,14 +1,13 @@
 package folder
 
 import (
+	"database/sql"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"database/sql"
 
 	"github.com/google/go-cmp/cmp"
 	_ "modernc.org/sqlite" // for a database that is not of Herald
@@ -82,8 +81,10 @@ func TestOpenRefuses(t *testing.T) {
 		{"no mark", false, remove(markFile), "herald.json is missing, and herald.db is there", "put herald.json back", nil},
 		{"no mark and no database", false, remove(markFile, databaseFile), "herald.json is missing, and master.key is there", "put herald.json back", nil},
 		{"no database", false, remove(databaseFile), "herald.db is missing", "put herald.db back", nil},
-		{"no master key", false, remove(keyFile),
-			"master.key is missing, and without it the secrets in herald.db cannot be opened", "put master.key back", nil},
+		{
+			"no master key", false, remove(keyFile),
+			"master.key is missing, and without it the secrets in herald.db cannot be opened", "put master.key back", nil,
+		},
 		{"neither", false, remove(keyFile, databaseFile), "herald.db is missing", "restore", nil},
 		{"empty master key", false, write(keyFile, ""), "it is empty", "restore", nil},
 		{"master key that others can read", false, func(t *testing.T, dir string) {
@@ -169,11 +170,12 @@ func TestCreateRefuses(t *testing.T) {
 		{"a lock of something else", func(_ *testing.T, dir string) error {
 			return os.WriteFile(filepath.Join(dir, lockFile), []byte("1234"), 0o600)
 		}, "it holds other files (lock)"},
-		{"a platform's", func(t *testing.T, dir string) error { create(t, dir); return nil }, "it is a platform's folder already"},
+		{"a platform's", func(t *testing.T, dir string) error { t.Helper(); create(t, dir); return nil }, "it is a platform's folder already"},
 		{"of format 1", func(_ *testing.T, dir string) error {
 			return os.WriteFile(filepath.Join(dir, markFile), []byte(`{"format": 1, "made_by": "herald dev"}`), 0o600)
 		}, "it is a platform's folder already"},
 		{"a platform's that lost its mark", func(t *testing.T, dir string) error {
+			t.Helper()
 			create(t, dir)
 			return os.Remove(filepath.Join(dir, markFile))
 		}, "herald.json is missing, and herald.db is there"},
