@@ -22,7 +22,7 @@ import (
 )
 
 func TestNames(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	team := withDemo(t, p)
 	n := 0
 	enter := map[string]func(name string) (string, error){
@@ -69,7 +69,7 @@ func TestNames(t *testing.T) {
 // TestIssued proves what every certificate has, and what the audit log says.
 func TestIssued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := open(t, "")
+		p := open(t)
 		withDemo(t, p)
 		time.Sleep(time.Hour)
 		request := csr(t)
@@ -118,7 +118,7 @@ func TestIssued(t *testing.T) {
 }
 
 func TestIssuers(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	_, code, err := p.CreateEnrolmentCode(t.Context(), 1, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestIssuers(t *testing.T) {
 // TestTooMany proves that a team is not issued certificates without end.
 func TestTooMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := open(t, "")
+		p := open(t)
 		withDemo(t, p)
 		other, err := p.CreateTeam(t.Context(), "Other")
 		if err != nil {
@@ -182,7 +182,7 @@ func TestTooMany(t *testing.T) {
 }
 
 func TestWeakRSA(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	withDemo(t, p)
 	if testing.Short() {
 		t.Skip("makes keys")
@@ -201,7 +201,7 @@ func TestWeakRSA(t *testing.T) {
 }
 
 func TestRevocations(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	team := withDemo(t, p)
 	cert := issue(t, p, credential.PushUniversal)
 	key := newSigner(t, p, portal.KeySpec{Team: team.ID})
@@ -260,10 +260,7 @@ func (s *lateStore) Update(ctx context.Context, f func(portal.Tx) error) error {
 // portal decides by is what was stored last.
 func TestRevokeRelated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		records, err := memory.OpenPortal("")
-		if err != nil {
-			t.Fatal(err)
-		}
+		records := memory.NewPortal()
 		late := &lateStore{Store: records, late: func() {}}
 		p, err := portal.Open(t.Context(), portal.Config{Store: late})
 		if err != nil {
