@@ -60,7 +60,7 @@ func (o *Object) certificate(cert *x509.Certificate, now time.Time) {
 	o.Name = printable(cert.Subject.CommonName)
 	o.Subject = nameText(cert.RawSubject)
 	o.Issuer = nameText(cert.RawIssuer)
-	o.Serial = fmt.Sprintf("%x", cert.SerialNumber)
+	o.Serial = fmt.Sprintf("%x", cert.SerialNumber.Bytes()) // whole octets, as others print it
 	o.Fingerprint = hex.EncodeToString(sum[:])
 	o.Signature = cert.SignatureAlgorithm.String()
 	o.Validity = validityFacts(cert.NotBefore, cert.NotAfter, now)

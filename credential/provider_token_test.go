@@ -122,12 +122,13 @@ func tokenVectors(tb testing.TB) (names, tokens []string, key *ecdsa.PrivateKey)
 func TestProviderTokenVectors(t *testing.T) {
 	if *remake {
 		key := must(ParseP8(readTestdata(t, "files/AuthKey_2X9R4HXF34.p8")))
-		text := "Provider tokens in the dialects of their senders, each behind a tab. Made by go test -run TestProviderTokenVectors -remake,\n" +
-			"signed with files/AuthKey_2X9R4HXF34.p8.\n\n"
+		var text strings.Builder
+		text.WriteString("Provider tokens in the dialects of their senders, each behind a tab. Made by go test -run TestProviderTokenVectors -remake,\n" +
+			"signed with files/AuthKey_2X9R4HXF34.p8.\n\n")
 		for _, d := range dialects {
-			text += d.name + "\t" + d.sign(t, key) + "\n"
+			text.WriteString(d.name + "\t" + d.sign(t, key) + "\n")
 		}
-		if err := os.WriteFile(filepath.Join("testdata", "provider-tokens.txt"), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join("testdata", "provider-tokens.txt"), []byte(text.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,7 +2,10 @@ package credential
 
 import (
 	"encoding/asn1"
+	"strings"
 	"time"
+
+	"github.com/heraldpush/herald/apns"
 )
 
 // PushKind is a kind of push certificate, such as "universal". The words are
@@ -71,6 +74,18 @@ const (
 	mdmID         = "com.apple.mgmt." // how the topics of device management start
 	mdmExternalID = mdmID + "External."
 )
+
+// PushKindOf returns the kind of certificate that an App ID of this form is
+// mostly for: PushUniversal unless the ID is that of a pass, a website or
+// device management.
+func PushKindOf(id apns.Topic) PushKind {
+	for _, k := range []PushKind{PushPass, PushWebsite, PushMDM} {
+		if strings.HasPrefix(string(id), pushKinds[k].idPrefix) {
+			return k
+		}
+	}
+	return PushUniversal
+}
 
 // pushKinds holds what is issued, as of the G4 issuer. A row's marks are in
 // Apple's order, which is not that of the numbers.

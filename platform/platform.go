@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -126,7 +127,12 @@ func (p *Platform) serverCertificate(*tls.ClientHelloInfo) (*tls.Certificate, er
 		return c, nil
 	}
 	names := append(append([]string(nil), p.cfg.ServerNames...), appleNames...)
-	ips := append([]netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}, p.cfg.ServerIPs...)
+	ips := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}
+	for _, ip := range p.cfg.ServerIPs {
+		if !slices.Contains(ips, ip) {
+			ips = append(ips, ip)
+		}
+	}
 	c, err := p.Portal.ServerCertificate(names, ips)
 	if err != nil {
 		return nil, err

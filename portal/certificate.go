@@ -59,7 +59,7 @@ const (
 func (p *Portal) IssueCertificate(ctx context.Context, app apns.Topic, kind credential.PushKind, csr []byte) (Certificate, error) {
 	req, err := credential.ParseRequest(csr)
 	if err != nil {
-		return Certificate{}, &Refusal{Code: CodeRequest, Err: err}
+		return Certificate{}, &Refusal{Code: CodeRequest, Err: err, Hint: "`herald cert request` makes one, as Keychain's assistant does."}
 	}
 	fingerprint, err := credential.Fingerprint(req.PublicKey)
 	if err != nil {

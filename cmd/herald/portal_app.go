@@ -8,6 +8,7 @@ import (
 
 	"github.com/heraldpush/herald/admin"
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/credential"
 	"github.com/heraldpush/herald/portal"
 )
 
@@ -41,7 +42,8 @@ func (c portalAppAddCmd) Run(ctx context.Context, s streams) error {
 			if _, err := fmt.Fprintf(w, "App ID %s is entered for team %s.\n", a.BundleID, a.Team); err != nil {
 				return err
 			}
-			next := fmt.Sprintf("Next: herald portal cert issue --app %s --kind universal --csr Push.certSigningRequest%s", a.BundleID, c.again())
+			next := fmt.Sprintf("Next: herald portal cert issue --app %s --kind %s --csr Push.certSigningRequest%s",
+				a.BundleID, credential.PushKindOf(a.BundleID), c.again())
 			if a.Wildcard() {
 				next = "It is a wildcard and cannot have push: that needs an explicit App ID."
 			}

@@ -93,6 +93,11 @@ func (c portalCertIssueCmd) tell(w io.Writer, cert portal.Certificate, before []
 			return err
 		}
 	}
+	if cert.KeyReused {
+		if _, err := fmt.Fprintln(w, "Its key had a certificate before: who holds that key can use both. herald cert request makes a new one."); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintf(w, "Next: %s\n", joinWithKey(c.Out))
 	return err
 }

@@ -28,7 +28,7 @@ func (c portalTeamAddCmd) Run(ctx context.Context, s streams) error {
 			return err
 		}
 		return c.print(s, t, func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "Team %s is entered under the Team ID %s.\nNext: herald portal app add com.example.app --team %s\n", plain(t.Name), t.ID, t.ID)
+			_, err := fmt.Fprintf(w, "Team %s is entered under the Team ID %s.\nNext: herald portal app add com.example.app --team %s%s\n", plain(t.Name), t.ID, t.ID, c.again())
 			return err
 		})
 	})

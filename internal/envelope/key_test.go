@@ -31,18 +31,19 @@ func TestKeyHides(t *testing.T) {
 		private  Key
 		sealer   *Sealer
 	}
-	out := log.String() + string(js)
+	var out strings.Builder
+	out.WriteString(log.String() + string(js))
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%T"} {
 		for _, v := range []any{k, &k, []Key{k}, holder{k, k, s}, &holder{k, k, s}, s, *s, map[string]Key{"k": k}} {
-			out += fmt.Sprintf(verb, v) + "\n"
+			out.WriteString(fmt.Sprintf(verb, v) + "\n")
 		}
 	}
 	for name, shown := range map[string]string{
 		"hex": hex.EncodeToString(k.secret()[:4]), "upper hex": "00010203", "list": "0 1 2 3", "go list": "0x0, 0x1, 0x2",
 		"raw": string(k.secret()[:4]), "base64": "AAECAw",
 	} {
-		if strings.Contains(out, shown) {
-			t.Errorf("%s of the key is shown:\n%s", name, out)
+		if strings.Contains(out.String(), shown) {
+			t.Errorf("%s of the key is shown:\n%s", name, out.String())
 		}
 	}
 	if got, want := fmt.Sprint(k), "master key "+goldenID; got != want {

@@ -52,7 +52,11 @@ func (f *Folder) readMark(makers []Maker) error {
 	if err != nil {
 		return f.Explain(err)
 	}
-	if json.Unmarshal(b, &f.mark) != nil || !slices.Contains(makers, f.mark.MadeBy) {
+	known := json.Unmarshal(b, &f.mark) == nil
+	if known && f.mark.MadeBy == MadeByPortal && !slices.Contains(makers, MadeByPortal) {
+		return f.refuse(nil, "give herald dev a folder of its own: herald portal --dir works on that one, too.", "it is a portal's, made by herald portal init")
+	}
+	if !known || !slices.Contains(makers, f.mark.MadeBy) {
 		return f.refuse(nil, elsewhere, "%s there is not one of %s", markFile, list(makers))
 	}
 	if f.mark.Format == Format {
