@@ -1,6 +1,6 @@
 // Package wire turns bytes into nouns and nouns into bytes: the frames of the
-// courier protocol and the bodies of the provider API. One message has one
-// file.
+// courier protocol, the bodies of the provider API, and the messages of the
+// legacy interface. One message has one file.
 //
 // It holds no reader, clock, goroutine or state, and it decides nothing: what a
 // message leads to is said by the doors, gateway and courier, and by the device
@@ -22,4 +22,9 @@
 // whose name begins with Has tells the two apart.
 //
 // The frames are stated in docs/protocol/courier.md.
+//
+// The messages of the legacy interface come without a frame. Their Parse
+// functions, and [NextLegacy] for a stream of them, take one off the bytes read
+// and say how many it occupied, or return ErrLegacyIncomplete. They are stated
+// in docs/protocol/legacy.md.
 package wire
