@@ -131,6 +131,10 @@ func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environm
 	if named, ok := environmentOf(state.ServerName); ok {
 		env = named
 	}
+	if p, ok := conn.(*peeked); ok && p.isLegacy {
+		g.serveLegacy(ctx, certified{p, raw, env, state, log})
+		return
+	}
 	s := newSession(g, env, state, log)
 	drain := g.cfg.DrainTimeout
 	c := h2.NewConn(conn, h2.Config{
@@ -161,7 +165,8 @@ func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environm
 }
 
 // handshake does TLS and finds out whether the provider speaks HTTP/2, which
-// it may do without having negotiated it (docs/protocol/provider.md#request).
+// it may do without having negotiated it (docs/protocol/provider.md#request),
+// or the legacy interface (docs/protocol/legacy.md#transport).
 func (g *Gateway) handshake(ctx context.Context, raw net.Conn) (net.Conn, tls.ConnectionState, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
@@ -176,30 +181,32 @@ func (g *Gateway) handshake(ctx context.Context, raw net.Conn) (net.Conn, tls.Co
 	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
 	r := bufio.NewReaderSize(conn, len(http2.ClientPreface))
 	first, err := r.Peek(1)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, state, err
-	case first[0] != http2.ClientPreface[0]:
+	}
+	isLegacy := wire.LegacyCommand(first[0]).Known() && len(state.PeerCertificates) > 0
+	if first[0] != http2.ClientPreface[0] && !isLegacy {
 		return nil, state, errors.New("neither HTTP/2 was negotiated nor does the connection begin as HTTP/2")
 	}
-	return &peeked{Conn: conn, r: r}, state, nil
+	return &peeked{Conn: conn, r: r, isLegacy: isLegacy}, state, nil
 }
 
 // peeked is a connection of which a part was read already.
 type peeked struct {
 	*tls.Conn
-	r *bufio.Reader
+	r        *bufio.Reader
+	isLegacy bool // it begins as the legacy interface does
 }
 
 func (p *peeked) Read(b []byte) (int, error) { return p.r.Read(b) }
 
 // environmentOf returns the environment of one of Apple's host names
-// (docs/protocol/provider.md#environments).
+// (docs/protocol/provider.md#environments, docs/protocol/legacy.md#transport).
 func environmentOf(serverName string) (apns.Environment, bool) {
 	switch strings.ToLower(serverName) {
-	case "api.sandbox.push.apple.com", "api.development.push.apple.com":
+	case "api.sandbox.push.apple.com", "api.development.push.apple.com", "gateway.sandbox.push.apple.com", "feedback.sandbox.push.apple.com":
 		return apns.Sandbox, true
-	case "api.push.apple.com":
+	case "api.push.apple.com", "gateway.push.apple.com", "feedback.push.apple.com":
 		return apns.Production, true
 	}
 	return 0, false

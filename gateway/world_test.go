@@ -58,7 +58,8 @@ type world struct {
 
 	team, otherTeam signer
 	device          apns.DeviceOrdinal
-	stop            func() // ends Serve and waits for it; more than once does nothing
+	universal       *tls.Certificate // of the demo app, for dialOld; made when needed
+	stop            func()           // ends Serve and waits for it; more than once does nothing
 }
 
 // signer is a team with its key.
@@ -163,7 +164,7 @@ func (w *world) serverCertificate() func(*tls.ClientHelloInfo) (*tls.Certificate
 		mu.Lock()
 		defer mu.Unlock()
 		if cert == nil || time.Now().After(cert.Leaf.NotAfter) {
-			c, err := w.portal.ServerCertificate([]string{sandboxName, productionName, "api.push.apple.com", "api.sandbox.push.apple.com", "api.development.push.apple.com"}, nil)
+			c, err := w.portal.ServerCertificate([]string{sandboxName, productionName, "api.push.apple.com", "api.sandbox.push.apple.com", "api.development.push.apple.com", "gateway.push.apple.com", "gateway.sandbox.push.apple.com"}, nil)
 			if err != nil {
 				return nil, err
 			}
