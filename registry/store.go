@@ -36,6 +36,8 @@ type Store interface {
 	Exception(ctx context.Context, a apns.Address) (Exception, error)
 	// PutException stores it.
 	PutException(ctx context.Context, a apns.Address, x Exception) error
+
+	FeedbackStore
 }
 
 // Device is an activated device.

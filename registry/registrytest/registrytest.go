@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) (store registry.Store, reopen fun
 		"Devices":    devices,
 		"Topics":     topics,
 		"Exceptions": exceptions,
+		"Feedback":   feedback,
 		"Concurrent": concurrent,
 		"Random":     random,
 	} {

@@ -9,7 +9,10 @@ import (
 )
 
 // Registry is a registry.Store.
-type Registry struct{ known guarded[registryState] }
+type Registry struct {
+	known    guarded[registryState]
+	feedback feedback
+}
 
 var _ registry.Store = (*Registry)(nil)
 

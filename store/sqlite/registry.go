@@ -25,6 +25,7 @@ type registryStatements struct {
 	device, enterDevice                        *sql.Stmt
 	topic, enterTopic                          *sql.Stmt
 	exception, putException, takeExceptionBack *sql.Stmt
+	feedback                                   feedbackStatements
 }
 
 func prepareRegistry(p *preparer) registryStatements {
@@ -45,6 +46,8 @@ func prepareRegistry(p *preparer) registryStatements {
 		putException: p.stmt("INSERT OR REPLACE INTO exceptions (device, topic, environment, generation, removed, former)" +
 			" VALUES (?, ?, ?, ?, ?, ?)"),
 		takeExceptionBack: p.stmt("DELETE FROM exceptions WHERE device = ? AND topic = ? AND environment = ?"),
+
+		feedback: prepareFeedback(p),
 	}
 }
 

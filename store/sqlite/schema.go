@@ -47,6 +47,18 @@ CREATE TABLE exceptions (
 	former      INTEGER,
 	PRIMARY KEY (device, topic, environment)
 ) WITHOUT ROWID, STRICT;
+`, `
+CREATE TABLE feedback (
+	number       INTEGER PRIMARY KEY AUTOINCREMENT, -- never given out twice
+	topic        BLOB NOT NULL,                     -- its hash
+	environment  TEXT NOT NULL,
+	device_token BLOB NOT NULL,
+	gone         INTEGER NOT NULL,
+	noted        INTEGER NOT NULL,
+	UNIQUE (topic, environment, device_token)
+) STRICT;
+
+CREATE INDEX feedback_lists ON feedback (topic, environment, number);
 `}
 
 // VersionError says that a database was written by a later version of Herald.
