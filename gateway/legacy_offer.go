@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/registry"
 	"github.com/heraldpush/herald/spool"
 	"github.com/heraldpush/herald/wire"
 )
@@ -44,21 +45,24 @@ func (s *legacySession) offer(ctx context.Context, batch []wire.LegacyNotificati
 // first one that is refused, whose identifier it returns with the reason.
 func (s *legacySession) resolve(ctx context.Context, batch []wire.LegacyNotification) (refused uint32, why error) {
 	now := time.Now()
+	var gone []registry.FeedbackEntry
+	defer func() { s.gateway.noteGone(ctx, s.log, gone) }()
 	for i := range batch {
 		m := &batch[i]
 		o, err := s.check(m, now)
 		if err == nil {
 			o.Address, err = s.gateway.cfg.Registry.Resolve(ctx, o.DeviceToken, s.topic, s.env)
 		}
-		switch {
-		case errors.Is(err, apns.Reject(apns.Unregistered, "")):
+		if met, ok := metGone(err, s.topic, s.env, m.DeviceToken); ok {
+			gone = append(gone, met)
 			s.taken = append(s.taken, legacyTaken{m.Identifier, -1})
-		case err != nil:
-			return m.Identifier, err
-		default:
-			s.taken = append(s.taken, legacyTaken{m.Identifier, len(s.offerings)})
-			s.offerings = append(s.offerings, o)
+			continue
 		}
+		if err != nil {
+			return m.Identifier, err
+		}
+		s.taken = append(s.taken, legacyTaken{m.Identifier, len(s.offerings)})
+		s.offerings = append(s.offerings, o)
 	}
 	return 0, nil
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/heraldpush/herald/h2"
+	"github.com/heraldpush/herald/registry"
 	"github.com/heraldpush/herald/spool"
 )
 
@@ -96,7 +97,7 @@ func (s *session) offer(ctx context.Context, b *batch) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	var refused refusals
-	s.resolve(ctx, b, &refused)
+	gone := s.resolve(ctx, b, &refused)
 	s.gateway.cfg.Spool.OfferAll(ctx, b.offerings)
 	accepted := 0
 	for i := range b.offerings {
@@ -113,17 +114,22 @@ func (s *session) offer(ctx context.Context, b *batch) {
 		}
 	}
 	s.refuseAll(ctx, refused)
+	s.gateway.noteGone(ctx, s.log, gone)
 }
 
 // resolve fills in the address of each push, and takes those that have none out
-// of the batch (docs/protocol/provider.md#device-tokens).
-func (s *session) resolve(ctx context.Context, b *batch, refused *refusals) {
+// of the batch (docs/protocol/provider.md#device-tokens). It returns what is
+// feedback.
+func (s *session) resolve(ctx context.Context, b *batch, refused *refusals) (gone []registry.FeedbackEntry) {
 	resolved := batch{b.requests[:0], b.offerings[:0]}
 	for i := range b.offerings {
 		r, o := b.requests[i], b.offerings[i]
 		var err error
 		if o.Address, err = s.gateway.cfg.Registry.Resolve(ctx, o.DeviceToken, o.Notification.Topic, s.env); err != nil {
 			refused.add(r, o.Notification.ID, err)
+			if met, ok := metGone(err, o.Notification.Topic, s.env, o.DeviceToken); ok {
+				gone = append(gone, met)
+			}
 			continue
 		}
 		resolved.add(r, o)
@@ -131,4 +137,5 @@ func (s *session) resolve(ctx context.Context, b *batch, refused *refusals) {
 	clear(b.requests[len(resolved.requests):]) // nothing of them is kept
 	clear(b.offerings[len(resolved.offerings):])
 	*b = resolved
+	return gone
 }
