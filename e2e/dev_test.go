@@ -51,6 +51,8 @@ func TestDevFile(t *testing.T) {
 
 	addresses := map[string]string{
 		"gateway.sandbox": h.GatewaySandbox, "gateway.production": h.GatewayProduction, "courier": h.Courier,
+		"legacy.sandbox": h.LegacySandbox, "legacy.production": h.LegacyProduction,
+		"feedback.sandbox": h.FeedbackSandbox, "feedback.production": h.FeedbackProduction,
 		"http": host(t, h.HTTP), "activation": host(t, h.Activation),
 	}
 	for key, address := range addresses {

@@ -30,24 +30,28 @@ func stopWithin() time.Duration {
 
 // devFile is dev.json, by the names of its keys.
 type devFile struct {
-	GatewaySandbox    string `json:"gateway.sandbox"`
-	GatewayProduction string `json:"gateway.production"`
-	Courier           string `json:"courier"`
-	HTTP              string `json:"http"`
-	Activation        string `json:"activation"`
-	EnrolmentCode     string `json:"enrolment_code"`
-	CA                string `json:"ca"`
-	ServerName        string `json:"server_name"`
-	TeamID            string `json:"team_id"`
-	KeyID             string `json:"key_id"`
-	Key               string `json:"key"`
-	CertificatePEM    string `json:"certificate.pem"`
-	CertificateP12    string `json:"certificate.p12"`
-	P12Password       string `json:"certificate.p12_password"`
-	Topic             string `json:"topic"`
-	DeviceToken       string `json:"device_token"`
-	BaseToken         string `json:"base_token"`
-	BenchDeviceToken  string `json:"bench_device_token"`
+	GatewaySandbox     string `json:"gateway.sandbox"`
+	GatewayProduction  string `json:"gateway.production"`
+	LegacySandbox      string `json:"legacy.sandbox"`
+	LegacyProduction   string `json:"legacy.production"`
+	FeedbackSandbox    string `json:"feedback.sandbox"`
+	FeedbackProduction string `json:"feedback.production"`
+	Courier            string `json:"courier"`
+	HTTP               string `json:"http"`
+	Activation         string `json:"activation"`
+	EnrolmentCode      string `json:"enrolment_code"`
+	CA                 string `json:"ca"`
+	ServerName         string `json:"server_name"`
+	TeamID             string `json:"team_id"`
+	KeyID              string `json:"key_id"`
+	Key                string `json:"key"`
+	CertificatePEM     string `json:"certificate.pem"`
+	CertificateP12     string `json:"certificate.p12"`
+	P12Password        string `json:"certificate.p12_password"`
+	Topic              string `json:"topic"`
+	DeviceToken        string `json:"device_token"`
+	BaseToken          string `json:"base_token"`
+	BenchDeviceToken   string `json:"bench_device_token"`
 }
 
 // herald is a running `herald dev`.

@@ -145,6 +145,9 @@ func (p *Platform) serverCertificate(*tls.ClientHelloInfo) (*tls.Certificate, er
 type Listeners struct {
 	// Gateway has the listener of each environment's gateway.
 	Gateway map[apns.Environment]net.Listener
+	// Legacy and Feedback have those of its legacy interface, and of the
+	// feedback service that belongs to that.
+	Legacy, Feedback map[apns.Environment]net.Listener
 	// Courier is for devices and their activation.
 	Courier net.Listener
 }
@@ -160,8 +163,10 @@ func (l Listeners) Close() error {
 
 func (l Listeners) all() (all []net.Listener) {
 	for _, env := range apns.Environments {
-		if one := l.Gateway[env]; one != nil {
-			all = append(all, one)
+		for _, of := range []map[apns.Environment]net.Listener{l.Gateway, l.Legacy, l.Feedback} {
+			if one := of[env]; one != nil {
+				all = append(all, one)
+			}
 		}
 	}
 	if l.Courier != nil {
@@ -171,7 +176,7 @@ func (l Listeners) all() (all []net.Listener) {
 }
 
 // Serve serves providers and devices until ctx ends or a door fails. It
-// returns when both doors have ended all their connections: nil if ctx ended.
+// returns when all doors have ended their connections: nil if ctx ended.
 func (p *Platform) Serve(ctx context.Context, l Listeners) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -185,6 +190,12 @@ func (p *Platform) Serve(ctx context.Context, l Listeners) error {
 	}
 	for env, one := range l.Gateway {
 		serve(func() error { return p.gateway.Serve(ctx, one, env) })
+	}
+	for env, one := range l.Legacy {
+		serve(func() error { return p.gateway.ServeLegacy(ctx, one, env) })
+	}
+	for env, one := range l.Feedback {
+		serve(func() error { return p.gateway.ServeFeedback(ctx, one, env) })
 	}
 	if l.Courier != nil {
 		serve(func() error { return p.courier.Serve(ctx, l.Courier) })

@@ -27,8 +27,14 @@ const (
 const (
 	sandboxPort    = 2197
 	productionPort = 3197
-	courierPort    = 5223
-	httpPort       = 8030
+
+	sandboxLegacyPort      = 2195
+	sandboxFeedbackPort    = 2196
+	productionLegacyPort   = 3195
+	productionFeedbackPort = 3196
+
+	courierPort = 5223
+	httpPort    = 8030
 )
 
 // PortInUseError says that a run cannot have one of its fixed ports.
@@ -50,7 +56,11 @@ type listeners struct {
 }
 
 func listen(ctx context.Context, addr netip.Addr, ports Ports) (*listeners, error) {
-	ls := &listeners{platform: platform.Listeners{Gateway: make(map[apns.Environment]net.Listener)}}
+	ls := &listeners{platform: platform.Listeners{
+		Gateway:  make(map[apns.Environment]net.Listener),
+		Legacy:   make(map[apns.Environment]net.Listener),
+		Feedback: make(map[apns.Environment]net.Listener),
+	}}
 	for _, l := range []struct {
 		part string
 		port uint16
@@ -58,6 +68,10 @@ func listen(ctx context.Context, addr netip.Addr, ports Ports) (*listeners, erro
 	}{
 		{"sandbox gateway", sandboxPort, func(l net.Listener) { ls.platform.Gateway[apns.Sandbox] = l }},
 		{"production gateway", productionPort, func(l net.Listener) { ls.platform.Gateway[apns.Production] = l }},
+		{"sandbox legacy interface", sandboxLegacyPort, func(l net.Listener) { ls.platform.Legacy[apns.Sandbox] = l }},
+		{"sandbox feedback", sandboxFeedbackPort, func(l net.Listener) { ls.platform.Feedback[apns.Sandbox] = l }},
+		{"production legacy interface", productionLegacyPort, func(l net.Listener) { ls.platform.Legacy[apns.Production] = l }},
+		{"production feedback", productionFeedbackPort, func(l net.Listener) { ls.platform.Feedback[apns.Production] = l }},
 		{"courier", courierPort, func(l net.Listener) { ls.platform.Courier = l }},
 		{"console", httpPort, func(l net.Listener) { ls.http = l }},
 	} {

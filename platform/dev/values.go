@@ -22,49 +22,57 @@ type Key string
 
 // The keys of dev.json.
 const (
-	KeyGatewaySandbox    Key = "gateway.sandbox"          // host:port
-	KeyGatewayProduction Key = "gateway.production"       // host:port
-	KeyCourier           Key = "courier"                  // host:port
-	KeyHTTP              Key = "http"                     // base URL of console and platform API
-	KeyAPIKey            Key = "api_key"                  // of the platform API, another at each run
-	KeyActivation        Key = "activation"               // URL
-	KeyEnrolmentCode     Key = "enrolment_code"           // may be used any number of times
-	KeyCA                Key = "ca"                       // path of the root certificate, PEM
-	KeyServerName        Key = "server_name"              // that the server certificate is valid for
-	KeyTeamID            Key = "team_id"                  //
-	KeyKeyID             Key = "key_id"                   //
-	KeyKey               Key = "key"                      // path of the .p8 file
-	KeyCertificatePEM    Key = "certificate.pem"          // path of certificate and key
-	KeyCertificateP12    Key = "certificate.p12"          // path of the same
-	KeyP12Password       Key = "certificate.p12_password" //
-	KeyTopic             Key = "topic"                    //
-	KeyDeviceToken       Key = "device_token"             // of the demo app on the virtual device, hex
-	KeyBaseToken         Key = "base_token"               // of the virtual device at the courier, hex
-	KeyBenchDeviceToken  Key = "bench_device_token"       // of a device that never connects, hex
+	KeyGatewaySandbox     Key = "gateway.sandbox"          // host:port
+	KeyGatewayProduction  Key = "gateway.production"       // host:port
+	KeyLegacySandbox      Key = "legacy.sandbox"           // host:port
+	KeyLegacyProduction   Key = "legacy.production"        // host:port
+	KeyFeedbackSandbox    Key = "feedback.sandbox"         // host:port
+	KeyFeedbackProduction Key = "feedback.production"      // host:port
+	KeyCourier            Key = "courier"                  // host:port
+	KeyHTTP               Key = "http"                     // base URL of console and platform API
+	KeyAPIKey             Key = "api_key"                  // of the platform API, another at each run
+	KeyActivation         Key = "activation"               // URL
+	KeyEnrolmentCode      Key = "enrolment_code"           // may be used any number of times
+	KeyCA                 Key = "ca"                       // path of the root certificate, PEM
+	KeyServerName         Key = "server_name"              // that the server certificate is valid for
+	KeyTeamID             Key = "team_id"                  //
+	KeyKeyID              Key = "key_id"                   //
+	KeyKey                Key = "key"                      // path of the .p8 file
+	KeyCertificatePEM     Key = "certificate.pem"          // path of certificate and key
+	KeyCertificateP12     Key = "certificate.p12"          // path of the same
+	KeyP12Password        Key = "certificate.p12_password" //
+	KeyTopic              Key = "topic"                    //
+	KeyDeviceToken        Key = "device_token"             // of the demo app on the virtual device, hex
+	KeyBaseToken          Key = "base_token"               // of the virtual device at the courier, hex
+	KeyBenchDeviceToken   Key = "bench_device_token"       // of a device that never connects, hex
 )
 
 // values returns what dev.json says of r.
 func (r *rig) values(phone *device.Device, token, idle apns.DeviceToken, apiKey string) Values {
 	return Values{
-		KeyGatewaySandbox:    r.listeners.platform.Gateway[apns.Sandbox].Addr().String(),
-		KeyGatewayProduction: r.listeners.platform.Gateway[apns.Production].Addr().String(),
-		KeyCourier:           r.listeners.platform.Courier.Addr().String(),
-		KeyHTTP:              "http://" + r.listeners.http.Addr().String(),
-		KeyAPIKey:            apiKey,
-		KeyActivation:        r.activationURL(),
-		KeyEnrolmentCode:     r.dir.state.EnrolmentCode,
-		KeyCA:                r.developer.root,
-		KeyServerName:        r.platform.ServerName(),
-		KeyTeamID:            string(r.developer.team),
-		KeyKeyID:             string(r.developer.keyID),
-		KeyKey:               r.developer.p8,
-		KeyCertificatePEM:    r.developer.ck,
-		KeyCertificateP12:    r.developer.pkcs12,
-		KeyP12Password:       r.dir.state.PKCS12Password,
-		KeyTopic:             string(Topic),
-		KeyDeviceToken:       token.Hex(),
-		KeyBaseToken:         phone.BaseToken().Hex(),
-		KeyBenchDeviceToken:  idle.Hex(),
+		KeyGatewaySandbox:     r.listeners.platform.Gateway[apns.Sandbox].Addr().String(),
+		KeyGatewayProduction:  r.listeners.platform.Gateway[apns.Production].Addr().String(),
+		KeyLegacySandbox:      r.listeners.platform.Legacy[apns.Sandbox].Addr().String(),
+		KeyLegacyProduction:   r.listeners.platform.Legacy[apns.Production].Addr().String(),
+		KeyFeedbackSandbox:    r.listeners.platform.Feedback[apns.Sandbox].Addr().String(),
+		KeyFeedbackProduction: r.listeners.platform.Feedback[apns.Production].Addr().String(),
+		KeyCourier:            r.listeners.platform.Courier.Addr().String(),
+		KeyHTTP:               "http://" + r.listeners.http.Addr().String(),
+		KeyAPIKey:             apiKey,
+		KeyActivation:         r.activationURL(),
+		KeyEnrolmentCode:      r.dir.state.EnrolmentCode,
+		KeyCA:                 r.developer.root,
+		KeyServerName:         r.platform.ServerName(),
+		KeyTeamID:             string(r.developer.team),
+		KeyKeyID:              string(r.developer.keyID),
+		KeyKey:                r.developer.p8,
+		KeyCertificatePEM:     r.developer.ck,
+		KeyCertificateP12:     r.developer.pkcs12,
+		KeyP12Password:        r.dir.state.PKCS12Password,
+		KeyTopic:              string(Topic),
+		KeyDeviceToken:        token.Hex(),
+		KeyBaseToken:          phone.BaseToken().Hex(),
+		KeyBenchDeviceToken:   idle.Hex(),
 	}
 }
 
@@ -73,6 +81,8 @@ func (v Values) facts() []console.Fact {
 	return []console.Fact{
 		{Name: "Sandbox gateway", Value: v[KeyGatewaySandbox]},
 		{Name: "Production gateway", Value: v[KeyGatewayProduction]},
+		{Name: "Sandbox legacy interface", Value: v[KeyLegacySandbox]},
+		{Name: "Sandbox feedback", Value: v[KeyFeedbackSandbox]},
 		{Name: "Courier", Value: v[KeyCourier]},
 		{Name: "Activation", Value: v[KeyActivation]},
 		{Name: "Team ID", Value: v[KeyTeamID]},
