@@ -61,6 +61,10 @@ func TestFeedbackTwice(t *testing.T) {
 		synctest.Wait()
 
 		w.dialOld(t, feedbackPort, dialing{address: productionName}).wantFeedback()
+		elsewhere := w.goneToken(t, demo, apns.Production)
+		w.dial(t, dialing{address: productionName}).want(w.push(t).to(elsewhere), refused(apns.Unregistered))
+		synctest.Wait()
+		w.dialOld(t, feedbackPort, dialing{address: productionName}).wantFeedback(tuple(elsewhere))
 		w.dialOld(t, feedbackPort, dialing{certificate: w.pushCertificate(t, second, credential.PushUniversal)}).wantFeedback()
 		w.dialOld(t, feedbackPort, dialing{}).wantFeedback(tuple(gone), tuple(goneVoIP))
 		synctest.Wait()

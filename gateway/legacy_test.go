@@ -18,7 +18,6 @@ import (
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/credential"
-	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/spool"
 	"github.com/heraldpush/herald/wire"
 )
@@ -328,13 +327,6 @@ func TestLegacyHandshakes(t *testing.T) {
 			}
 		}
 	})
-}
-
-func (w *world) revoke(tb testing.TB, cert *tls.Certificate) {
-	tb.Helper()
-	if _, err := w.portal.RevokeCertificate(tb.Context(), fmt.Sprintf("%x", cert.Leaf.SerialNumber), portal.ReasonKeyCompromise); err != nil {
-		tb.Fatal(err)
-	}
 }
 
 // TestLegacyRevoked proves that a connection does not outlive its certificate,
@@ -685,8 +677,9 @@ func TestLegacyCrowd(t *testing.T) {
 	w := newWorld(t)
 	w.serveLegacy(t)
 	cert := w.pushCertificate(t, demo, credential.PushUniversal)
-	tokens := make([]apns.DeviceToken, connections)
-	for i := range connections {
+	const devices = 100
+	tokens := make([]apns.DeviceToken, devices)
+	for i := range tokens {
 		w.device = w.newDevice(t, apns.DeviceID(fmt.Sprintf("crowd %d", i)))
 		tokens[i] = w.deviceToken(t, demo, apns.Sandbox)
 	}
@@ -699,8 +692,9 @@ func TestLegacyCrowd(t *testing.T) {
 	for i, o := range open {
 		crowd.Go(func() {
 			m, bad, never := good, good, good
-			m.DeviceToken, never.DeviceToken = tokens[i], tokens[i]
-			bad.Identifier, bad.DeviceToken = 2, forged(tokens[i])
+			token := tokens[i%devices]
+			m.DeviceToken, never.DeviceToken = token, token
+			bad.Identifier, bad.DeviceToken = 2, forged(token)
 			never.Identifier, never.Payload = 3, apns.Payload(`{"n":3}`)
 			if _, err := o.Write(never.Append(bad.Append(m.Append(nil)))); err != nil {
 				t.Error(err)
@@ -710,8 +704,8 @@ func TestLegacyCrowd(t *testing.T) {
 		})
 	}
 	crowd.Wait()
-	if got := w.spool.Stats().Notifications; got != int64(connections) {
-		t.Errorf("stored: got %d, want %d", got, connections)
+	if got := w.spool.Stats().Notifications; got != devices {
+		t.Errorf("stored: got %d, want %d", got, devices)
 	}
 }
 
@@ -761,4 +755,62 @@ func TestLegacyOverTCP(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Errorf("ServeLegacy: got %v, want nil", err)
 	}
+}
+
+// FuzzLegacy sends anything: the service says nothing but one error, and ends.
+func FuzzLegacy(f *testing.F) {
+	good := wire.LegacyEnhanced{DeviceToken: "0123456789abcdef0123456789abcdef", Payload: apns.Payload(hello)}.Append(nil)
+	f.Add(good, 1)
+	f.Add(good[:len(good)-1], 100)
+	f.Add([]byte("\x02\x00\x01\x10\x00"), 2)
+	f.Fuzz(func(t *testing.T, sent []byte, piece int) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.serveLegacy(t)
+			o := w.dialOld(t, legacyPort, dialing{})
+			piece = max(1, min(piece, len(sent)))
+			for rest := sent; len(rest) > 0; {
+				n := min(piece, len(rest))
+				if _, err := o.Write(rest[:n]); err != nil {
+					t.Fatal(err)
+				}
+				rest = rest[n:]
+			}
+			if err := o.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			got := o.rest()
+			m, n, err := wire.ParseLegacyError(got)
+			if len(got) > 0 && (n != len(got) || err != nil || m.Status == wire.LegacyProcessingError || m.Status == wire.LegacyShutdown) {
+				t.Errorf("got %x", got)
+			}
+			if len(sent) > 0 && len(got) == 0 { // no device token is good here
+				t.Errorf("%x was accepted", sent)
+			}
+			_ = o.Close() // it has ended
+		})
+	})
+}
+
+// BenchmarkLegacy sends notifications in batches of a TLS record and more.
+func BenchmarkLegacy(b *testing.B) {
+	w := newWorld(b)
+	w.serveLegacy(b)
+	o := w.dialOld(b, legacyPort, dialing{})
+	const batch = 1000
+	var stream []byte
+	for i := range batch {
+		stream = w.enhanced(b, uint32(i), sized(200)).Append(stream)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := 0; i < b.N; i += batch {
+		if _, err := o.Write(stream); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := o.CloseWrite(); err != nil {
+		b.Fatal(err)
+	}
+	o.want(nil)
 }
