@@ -763,32 +763,31 @@ func FuzzLegacy(f *testing.F) {
 	f.Add(good, 1)
 	f.Add(good[:len(good)-1], 100)
 	f.Add([]byte("\x02\x00\x01\x10\x00"), 2)
+	w := newWorld(f)
+	w.serveLegacy(f)
+	cert := w.pushCertificate(f, demo, credential.PushUniversal)
 	f.Fuzz(func(t *testing.T, sent []byte, piece int) {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
-			w.serveLegacy(t)
-			o := w.dialOld(t, legacyPort, dialing{})
-			piece = max(1, min(piece, len(sent)))
-			for rest := sent; len(rest) > 0; {
-				n := min(piece, len(rest))
-				if _, err := o.Write(rest[:n]); err != nil {
-					t.Fatal(err)
-				}
-				rest = rest[n:]
-			}
-			if err := o.CloseWrite(); err != nil {
+		o := w.dialOld(t, legacyPort, dialing{certificate: cert})
+		piece = max(1, min(piece, len(sent)))
+		for rest := sent; len(rest) > 0; {
+			n := min(piece, len(rest))
+			if _, err := o.Write(rest[:n]); err != nil {
 				t.Fatal(err)
 			}
-			got := o.rest()
-			m, n, err := wire.ParseLegacyError(got)
-			if len(got) > 0 && (n != len(got) || err != nil || m.Status == wire.LegacyProcessingError || m.Status == wire.LegacyShutdown) {
-				t.Errorf("got %x", got)
-			}
-			if len(sent) > 0 && len(got) == 0 { // no device token is good here
-				t.Errorf("%x was accepted", sent)
-			}
-			_ = o.Close() // it has ended
-		})
+			rest = rest[n:]
+		}
+		if err := o.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		got := o.rest()
+		m, n, err := wire.ParseLegacyError(got)
+		if len(got) > 0 && (n != len(got) || err != nil || m.Status == wire.LegacyProcessingError || m.Status == wire.LegacyShutdown) {
+			t.Errorf("got %x", got)
+		}
+		if len(sent) > 0 && len(got) == 0 { // no device token is good here
+			t.Errorf("%x was accepted", sent)
+		}
+		_ = o.Close() // it has ended
 	})
 }
 
