@@ -1,5 +1,6 @@
 // Package gateway is the provider's door: Apple's provider API over HTTP/2
-// (docs/protocol/provider.md).
+// (docs/protocol/provider.md), and the legacy interface with its feedback
+// service (docs/protocol/legacy.md).
 //
 // The road of a push through it is the order of the code: parse (is this a
 // well-formed request?), admit (may this sender send to this topic? asks
@@ -12,4 +13,8 @@
 // can be decided from memory; one takes what it let pass, in batches, to the
 // registry and the spool, and answers; and one keeps the connection. So a store
 // that must wait for a disk never stops the reading.
+//
+// A connection of the legacy interface takes the same road. One of its goroutines
+// reads, and one takes what was read to the stores; there are no answers but the
+// one that ends it.
 package gateway

@@ -138,6 +138,42 @@ func TestFeedbackBreaks(t *testing.T) {
 	}
 }
 
+// brokenFeedback is a registry's store whose feedback fails.
+type brokenFeedback struct{ registry.Store }
+
+// AddFeedback implements registry.Store.
+func (brokenFeedback) AddFeedback(context.Context, []registry.FeedbackEntry, int) error { return errDisk }
+
+// Feedback implements registry.Store.
+func (brokenFeedback) Feedback(context.Context, registry.FeedbackList, uint64, int) ([]registry.FeedbackEntry, error) {
+	return nil, errDisk
+}
+
+// TestFeedbackFaults proves that a fault of the feedback refuses nothing, and is
+// logged.
+func TestFeedbackFaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.serveLegacy(t)
+		w.serveFeedback(t)
+		gone := w.goneToken(t, demo, apns.Sandbox)
+		w.exceptions.Store = brokenFeedback{w.exceptions.Store}
+		o := w.dialOld(t, legacyPort, dialing{})
+		m := w.enhanced(t, 1, hello)
+		m.DeviceToken = gone
+		o.send(m, raw("\x09"))
+		o.want(refusal(wire.LegacyUnparsable, 0))
+		w.wantLegacyFault(t)
+		p := w.dial(t, dialing{})
+		p.want(w.push(t).to(gone), refused(apns.Unregistered))
+		synctest.Wait()
+		w.wantLegacyFault(t)
+		w.dialOld(t, feedbackPort, dialing{}).wantFeedback()
+		synctest.Wait()
+		w.wantLegacyFault(t)
+	})
+}
+
 // TestFeedbackStop stops while one does not read.
 func TestFeedbackStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

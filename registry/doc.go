@@ -9,6 +9,9 @@
 // asks. Only exceptions are looked up: an app that was removed from a device,
 // and the generation its next token will carry.
 //
+// What a push meets of removed apps is kept as feedback, which providers of the
+// legacy interface read (docs/protocol/legacy.md#feedback).
+//
 // The registry does not know who may send (portal), nor what is on its way
 // (spool).
 package registry
