@@ -142,7 +142,9 @@ func TestFeedbackBreaks(t *testing.T) {
 type brokenFeedback struct{ registry.Store }
 
 // AddFeedback implements registry.Store.
-func (brokenFeedback) AddFeedback(context.Context, []registry.FeedbackEntry, int) error { return errDisk }
+func (brokenFeedback) AddFeedback(context.Context, []registry.FeedbackEntry, int) error {
+	return errDisk
+}
 
 // Feedback implements registry.Store.
 func (brokenFeedback) Feedback(context.Context, registry.FeedbackList, uint64, int) ([]registry.FeedbackEntry, error) {
