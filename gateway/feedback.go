@@ -102,22 +102,23 @@ func (c certified) awaitClose() error {
 		return err
 	}
 	_, err := io.Copy(io.Discard, c.conn)
-	if errors.Is(err, io.ErrUnexpectedEOF) { // many close without a word in TLS
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) { // many close without a word in TLS
 		return err
 	}
-	// The word in TLS may come from one that has read nothing: its system then
+	// The word in TLS may come from one that has not read all: its system then
 	// resets what is beneath.
-	if err := c.raw.SetReadDeadline(time.Now().Add(legacyLinger)); err != nil {
+	by := time.Now().Add(legacyLinger)
+	if err := c.raw.SetReadDeadline(by); err != nil {
 		return err
 	}
 	_, err = io.Copy(io.Discard, c.raw)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil // it has said in TLS that it is through
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil // it has said in TLS that it is through, and leaves the rest to this side
+	case err != nil:
+		return err
 	}
-	return err
+	return arrived(c.raw, by)
 }
 
 // noteGone adds to the feedback what pushes met. That it could not is no reason
