@@ -40,9 +40,12 @@ func (b *budget) spend(now time.Time) bool {
 // stays far below; one that pings each second does so for ever.
 type budgets struct {
 	// resets are streams that came to nothing: reset by the peer (rapid reset),
-	// or by this side because the peer broke a rule on them or opened too many.
-	// A client with all its 1000 streams in flight may give all of them up at once.
+	// or by this side because the peer broke a rule on them. A client with all its
+	// 1000 streams in flight may give all of them up at once.
 	resets budget
+	// refusals are streams above the limit. A client that has acknowledged a lower
+	// one may have as many requests in its queue as it likes, but not on the wire.
+	refusals budget
 	// pings are PING frames.
 	pings budget
 	// settings are SETTINGS frames; each may touch all streams.
@@ -60,6 +63,7 @@ const chatterPerRequest = 8
 func newBudgets() budgets {
 	return budgets{
 		resets:   budget{burst: 2000, perSecond: 100},
+		refusals: budget{burst: 2000, perSecond: 100},
 		pings:    budget{burst: 200, perSecond: 10},
 		settings: budget{burst: 100, perSecond: 5},
 		chatter:  budget{burst: 10000, perSecond: 1000},

@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"testing"
@@ -17,54 +18,55 @@ func TestFloods(t *testing.T) {
 		name     string
 		min, max int // frames until the end
 		held     bool
+		code     http2.ErrCode // ENHANCE_YOUR_CALM if it is zero
 		send     func(p *peer, i int) error
 	}{
-		{"rapid reset", 2000, 2100, true, func(p *peer, i int) error {
+		{"rapid reset", 2000, 2100, true, 0, func(p *peer, i int) error {
 			id := uint32(2*i + 1)
 			return errors.Join(
 				p.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.fields(post()...), EndStream: true, EndHeaders: true}),
 				p.fr.WriteRSTStream(id, http2.ErrCodeCancel))
 		}},
-		{"resets that the peer provokes", 2000, 2100, false, func(p *peer, i int) error {
+		{"resets that the peer provokes", 2000, 2100, false, 0, func(p *peer, i int) error {
 			id := uint32(2*i + 1)
 			return errors.Join(
 				p.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.fields(post()...), EndHeaders: true}),
 				p.fr.WriteRawFrame(http2.FrameWindowUpdate, 0, id, make([]byte, 4)))
 		}},
-		{"malformed requests", 2000, 2100, false, func(p *peer, i int) error {
+		{"malformed requests", 2000, 2100, false, 0, func(p *peer, i int) error {
 			return p.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: p.fields("a", "b"), EndStream: true, EndHeaders: true})
 		}},
-		{"headers too large", 2000, 2100, false, func(p *peer, i int) error {
+		{"headers too large", 2000, 2100, false, 0, func(p *peer, i int) error {
 			return p.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: manyFields, EndStream: true, EndHeaders: true})
 		}},
-		{"streams above the limit", 2000, 3100, true, func(p *peer, i int) error {
+		{"streams above the limit", 2000, 3100, true, http2.ErrCodeRefusedStream, func(p *peer, i int) error {
 			return p.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: p.fields(post()...), EndHeaders: true})
 		}},
-		{"PING", 100, 300, false, func(p *peer, _ int) error { return p.fr.WritePing(false, [8]byte{}) }},
-		{"SETTINGS", 50, 200, false, func(p *peer, i int) error { return p.fr.WriteSettings(initialWindow(uint32(i))) }},
-		{"SETTINGS ACK", 50, 200, false, func(p *peer, _ int) error { return p.fr.WriteSettingsAck() }},
-		{"PRIORITY", 9000, 11000, false, func(p *peer, _ int) error { return p.fr.WritePriority(1, http2.PriorityParam{}) }},
-		{"WINDOW_UPDATE", 9000, 11000, false, func(p *peer, _ int) error { return p.fr.WriteWindowUpdate(0, 1) }},
-		{"unknown frames", 9000, 11000, false, func(p *peer, _ int) error { return p.fr.WriteRawFrame(0x77, 0, 0, nil) }},
-		{"GOAWAY", 9000, 11000, true, func(p *peer, i int) error {
+		{"PING", 100, 300, false, 0, func(p *peer, _ int) error { return p.fr.WritePing(false, [8]byte{}) }},
+		{"SETTINGS", 50, 200, false, 0, func(p *peer, i int) error { return p.fr.WriteSettings(initialWindow(uint32(i))) }},
+		{"SETTINGS ACK", 50, 200, false, 0, func(p *peer, _ int) error { return p.fr.WriteSettingsAck() }},
+		{"PRIORITY", 9000, 11000, false, 0, func(p *peer, _ int) error { return p.fr.WritePriority(1, http2.PriorityParam{}) }},
+		{"WINDOW_UPDATE", 9000, 11000, false, 0, func(p *peer, _ int) error { return p.fr.WriteWindowUpdate(0, 1) }},
+		{"unknown frames", 9000, 11000, false, 0, func(p *peer, _ int) error { return p.fr.WriteRawFrame(0x77, 0, 0, nil) }},
+		{"GOAWAY", 9000, 11000, true, 0, func(p *peer, i int) error {
 			if i == 0 {
 				p.headers(1, true, post()...) // or the connection would end in good order
 			}
 			return p.fr.WriteGoAway(0, http2.ErrCodeNo, nil)
 		}},
-		{"empty DATA", 9000, 11000, false, func(p *peer, i int) error {
+		{"empty DATA", 9000, 11000, false, 0, func(p *peer, i int) error {
 			if i == 0 {
 				p.headers(1, false, post()...)
 			}
 			return p.fr.WriteData(1, false, nil)
 		}},
-		{"RST_STREAM on a closed stream", 9000, 11000, false, func(p *peer, i int) error {
+		{"RST_STREAM on a closed stream", 9000, 11000, false, 0, func(p *peer, i int) error {
 			if i == 0 {
 				p.headers(1, true, post()...)
 			}
 			return p.fr.WriteRSTStream(1, http2.ErrCodeCancel)
 		}},
-		{"DATA on a stream that was reset", 9000, 11000, false, func(p *peer, i int) error {
+		{"DATA on a stream that was reset", 9000, 11000, false, 0, func(p *peer, i int) error {
 			if i == 0 {
 				p.headers(1, false, post("Bad", "")...)
 			}
@@ -102,7 +104,7 @@ func TestFloods(t *testing.T) {
 				if len(rs) > 1000 {
 					t.Errorf("requests in progress: got %d, want at most 1000", len(rs))
 				}
-				p.wantGoAway(http2.ErrCodeEnhanceYourCalm)
+				p.wantGoAway(cmp.Or(tt.code, http2.ErrCodeEnhanceYourCalm))
 				for _, r := range rs {
 					r.Respond(200, nil, nil)
 				}

@@ -37,6 +37,9 @@ func (c *Conn) tick(now time.Time) {
 	if len(c.unacked) > 0 && c.ready && due(c.unacked[0].at.Add(settingsTimeout)) {
 		c.endWith(&ConnError{http2.ErrCodeSettingsTimeout, "SETTINGS not acknowledged in time"})
 	}
+	if c.ready && !c.partlySince.IsZero() && due(c.partlySince.Add(c.cfg.RequestTimeout)) {
+		c.endWith(&ConnError{http2.ErrCodeEnhanceYourCalm, "a frame or header block took too long"})
+	}
 	for st := c.receiving.head; st != nil && due(st.opened.Add(c.cfg.RequestTimeout)); st = c.receiving.head {
 		c.resetStream(st.id, http2.ErrCodeCancel)
 	}
@@ -74,7 +77,7 @@ func (c *Conn) tickSilence(now time.Time, due func(time.Time) bool) {
 	if c.cfg.IdleTimeout < 0 || c.departure != nil {
 		return
 	}
-	if len(c.streams) > 0 || c.working > 0 {
+	if c.streams.count > 0 || c.working > 0 {
 		c.lastFrame = now // the silence is this side's
 	}
 	if due(c.lastFrame.Add(c.cfg.IdleTimeout)) {

@@ -26,12 +26,17 @@ type Config struct {
 	// handler. Zero means 8000.
 	MaxHeaderListBytes uint32
 
+	// Remember names the header fields, in lower case, whose values get a Memo when
+	// they come again. Nil means authorization alone; an empty slice none.
+	Remember []string
+
 	// PrefaceTimeout is how long the peer may take, from the call of Serve, to
 	// send the connection preface and its first SETTINGS. Zero means 10 s.
 	PrefaceTimeout time.Duration
 
 	// RequestTimeout is how long a request may take from its first header to
-	// its last byte, after which its stream is reset. Zero means 30 s.
+	// its last byte, after which its stream is reset. A single frame or header block
+	// may take as long, after which the connection is ended. Zero means 30 s.
 	RequestTimeout time.Duration
 
 	// IdleTimeout is how long a peer may be silent, with no request in
@@ -80,6 +85,9 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.MaxHeaderListBytes, 8000)
 	setDefault(&cfg.PrefaceTimeout, 10*time.Second)
 	setDefault(&cfg.RequestTimeout, 30*time.Second)
+	if cfg.Remember == nil {
+		cfg.Remember = []string{"authorization"}
+	}
 	if cfg.IdleTimeout == 0 {
 		cfg.IdleTimeout = 2 * time.Hour
 	}

@@ -1,7 +1,6 @@
 package h2
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,12 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 )
 
 const (
-	// readBufferBytes is the size of the input buffer: what one TLS record can hold.
-	readBufferBytes = 16 << 10
 	// lingerTimeout is how long an ended connection waits for the peer to read
 	// the last frames and to close.
 	lingerTimeout = time.Second
@@ -25,19 +21,19 @@ const (
 	lingerBytes = 4 << 20
 )
 
-// readers holds the input buffers that are not in use, for all connections.
-var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBufferBytes) }}
-
 // Conn is the server's side of one HTTP/2 connection. Its methods may be called
 // from any goroutine, before and after it has ended too.
 type Conn struct {
-	nc  net.Conn
-	cfg Config
+	nc     net.Conn
+	socket *Socket // nc, or what its TLS is over; nil if that is another
+	cfg    Config
 
 	// Owned by the goroutine of Serve.
-	framer *http2.Framer
-	dec    *hpack.Decoder
-	block  headerBlock
+	in    input
+	frame frame
+	dec   decoder
+	block headerBlock
+	text  []byte // room for what is decoded and not wanted
 
 	wake  chan struct{} // tells the keeper to write; holds one
 	mu    sync.Mutex
@@ -53,19 +49,21 @@ type Conn struct {
 	started   time.Time
 	lastRead  time.Time // when input last arrived
 	lastFrame time.Time // when a frame other than the answer to a PING last arrived
-	armed     time.Time // zero if the timer is not running
-	pingSent  time.Time // of the unanswered PING that asks whether the peer is there; zero if none
-	budgets   budgets
-	peerGone  bool       // the peer sent GOAWAY
-	departure *departure // GoAway was called; nil if not
-	streams   map[uint32]*stream
-	free      *stream // streams that are not in use, through next
-	receiving streamList
-	blocked   streamList
-	closed    closedStreams
-	maxID     uint32 // the highest stream that the peer opened
-	accepted  uint32 // the highest stream that was not refused
-	working   int    // requests in the handler's hands
+	// partlySince is since when a frame or header block is there in part.
+	partlySince time.Time
+	armed       time.Time // zero if the timer is not running
+	pingSent    time.Time // of the unanswered PING that asks whether the peer is there; zero if none
+	budgets     budgets
+	peerGone    bool       // the peer sent GOAWAY
+	departure   *departure // GoAway was called; nil if not
+	streams     streamTable
+	free        *stream // streams that are not in use, through next
+	receiving   streamList
+	blocked     streamList
+	closed      closedStreams
+	maxID       uint32 // the highest stream that the peer opened
+	accepted    uint32 // the highest stream that was not refused
+	working     int    // requests in the handler's hands
 
 	// Settings, see settings.go.
 	ackedLimit  uint32
@@ -82,10 +80,11 @@ type Conn struct {
 
 	// Output, see send.go.
 	enc     encoder
-	out     []byte // frames to be written
-	spare   []byte // the other buffer, while it is not being written
-	writing bool   // a goroutine is writing, and will write out too
+	out     []byte    // frames to be written; nil if there are none
+	writing bool      // a goroutine is writing, and will write out too
+	writeBy time.Time // the deadline of that
 	written *sync.Cond
+	severed bool // writing has failed
 	parked  bool // the read loop waits for input
 }
 
@@ -99,13 +98,13 @@ func NewConn(nc net.Conn, cfg Config) *Conn {
 	now := time.Now()
 	c := &Conn{
 		nc:                nc,
+		socket:            socketOf(nc),
 		cfg:               cfg.withDefaults(),
 		wake:              make(chan struct{}, 1),
 		started:           now,
 		lastRead:          now,
 		lastFrame:         now,
 		budgets:           newBudgets(),
-		streams:           make(map[uint32]*stream),
 		ackedLimit:        maxStreamsBeforeAck,
 		recvWindow:        initialWindowBytes,
 		sendWindow:        initialWindowBytes,
@@ -113,9 +112,7 @@ func NewConn(nc net.Conn, cfg Config) *Conn {
 		enc:               newEncoder(),
 	}
 	c.written = sync.NewCond(&c.mu)
-	c.dec = hpack.NewDecoder(headerTableBytes, c.emit)
-	c.dec.SetMaxStringLength(maxHeaderStringBytes)
-
+	c.dec = newDecoder(c.cfg.Remember)
 	c.appendSettings(c.cfg.MaxConcurrentStreams)
 	c.out = appendWindowUpdate(c.out, 0, connWindowBytes-initialWindowBytes)
 	c.recvWindow = connWindowBytes
@@ -179,10 +176,6 @@ func (c *Conn) cancel(cause error) {
 	}
 	c.out = appendGoAway(c.out, c.accepted, http2.ErrCodeNo, nil)
 	c.end(cause, true)
-	// A write that is blocked already has no more time than the last one will have.
-	if err := c.nc.SetWriteDeadline(time.Now().Add(lingerTimeout)); err != nil {
-		c.tellPeer = false
-	}
 }
 
 // end ends the connection: the read loop stops, what is in the output buffer
@@ -194,6 +187,8 @@ func (c *Conn) end(err error, tellPeer bool) {
 	}
 	c.ended, c.endErr, c.tellPeer = true, err, tellPeer
 	c.written.Broadcast()
+	// A write that is blocked already has no more time than the last one will have.
+	c.boundWrite(time.Now().Add(lingerTimeout))
 	// Interrupt the read loop. Where that cannot be done there is only the hard
 	// way; the read loop then finds the connection closed.
 	if err := c.nc.SetReadDeadline(time.Unix(1, 0)); err != nil {
@@ -232,22 +227,26 @@ func (c *Conn) finish(err error) error {
 		c.written.Wait()
 	}
 	c.drain()
-	for _, st := range c.streams {
-		if st.req != nil {
+	for _, st := range c.streams.slots {
+		if st != nil && st.req != nil {
 			st.req.release()
 		}
 	}
-	c.streams = nil
+	c.streams = streamTable{}
 	c.receiving, c.blocked, c.free = streamList{}, streamList{}, nil
 	if c.block.req != nil {
 		c.block.req.release()
 		c.block.req = nil
 	}
-	tellPeer, endErr := c.tellPeer, c.endErr
+	tellPeer, severed, endErr := c.tellPeer, c.severed, c.endErr
 	c.mu.Unlock()
 
 	if tellPeer {
 		c.linger()
+	}
+	if severed {
+		// TLS would wait for a peer that does not read, to say that this is the end.
+		c.sever()
 	}
 	if err := c.nc.Close(); err != nil && endErr == nil && tellPeer {
 		endErr = fmt.Errorf("closing: %w", err)
@@ -255,9 +254,30 @@ func (c *Conn) finish(err error) error {
 	return endErr
 }
 
+// sever closes the connection without a word.
+func (c *Conn) sever() {
+	var nc io.Closer = c.nc
+	if over, ok := c.nc.(interface{ NetConn() net.Conn }); ok {
+		nc = over.NetConn()
+	}
+	if err := nc.Close(); err != nil {
+		c.cfg.Logger.Debug("closing failed", slog.Any("error", err))
+	}
+}
+
 // linger gives the peer time to read what was written. Closing a socket with
 // unread input would make the kernel throw away what the peer has not read yet.
 func (c *Conn) linger() {
+	severed := make(chan struct{})
+	over := time.AfterFunc(2*lingerTimeout, func() {
+		defer close(severed)
+		c.sever()
+	})
+	defer func() {
+		if !over.Stop() {
+			<-severed
+		}
+	}()
 	if cw, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		if cw.CloseWrite() != nil {
 			return // the peer is gone

@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"encoding/binary"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -110,12 +111,18 @@ func (c *Conn) pump() {
 }
 
 // onWindowUpdate handles a WINDOW_UPDATE frame (RFC 9113, 6.9). c.mu is held.
-func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) error {
+func (c *Conn) onWindowUpdate(f *frame) error {
+	if len(f.payload) != 4 {
+		return connError(http2.ErrCodeFrameSize, "WINDOW_UPDATE not of 4 bytes")
+	}
 	if err := c.spend(&c.budgets.chatter, "WINDOW_UPDATE frames"); err != nil {
 		return err
 	}
-	n := int64(f.Increment)
-	if f.StreamID == 0 {
+	n := int64(binary.BigEndian.Uint32(f.payload) & maxWindowBytes)
+	if f.stream == 0 {
+		if n == 0 {
+			return connError(http2.ErrCodeProtocol, "WINDOW_UPDATE of nothing")
+		}
 		if c.sendWindow+n > maxWindowBytes {
 			return connError(http2.ErrCodeFlowControl, "the window of the connection is more than 2^31-1")
 		}
@@ -123,10 +130,13 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) error {
 		c.pump()
 		return nil
 	}
-	if c.idle(f.StreamID) {
+	if c.idle(f.stream) {
 		return connError(http2.ErrCodeProtocol, "WINDOW_UPDATE on an idle stream")
 	}
-	st := c.streams[f.StreamID]
+	if n == 0 {
+		return &streamError{f.stream, http2.ErrCodeProtocol, "WINDOW_UPDATE of nothing"}
+	}
+	st := c.streams.find(f.stream)
 	if st == nil {
 		return nil // RFC 9113, 5.1: it may arrive late
 	}

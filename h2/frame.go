@@ -64,30 +64,3 @@ func appendGoAway(dst []byte, last uint32, code http2.ErrCode, debugData []byte)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(code))
 	return append(dst, debugData...)
 }
-
-// checkPayloadLength refuses a frame that is too short for what its flags
-// announce, which the parser would report as the end of the input.
-func checkPayloadLength(h http2.FrameHeader) error {
-	var need uint32
-	switch h.Type {
-	case http2.FrameData:
-		if h.Flags.Has(http2.FlagDataPadded) {
-			need = 1
-		}
-	case http2.FrameHeaders:
-		if h.Flags.Has(http2.FlagHeadersPadded) {
-			need = 1
-		}
-		if h.Flags.Has(http2.FlagHeadersPriority) {
-			need += prioritySectionBytes
-		}
-	case http2.FramePushPromise:
-		// RFC 9113, 8.4: a client cannot push. Said here, before the frame is read.
-		return connError(http2.ErrCodeProtocol, "PUSH_PROMISE from a client")
-	default:
-	}
-	if h.Length < need {
-		return connError(http2.ErrCodeFrameSize, "frame too short for its flags")
-	}
-	return nil
-}

@@ -46,6 +46,7 @@ func (c *Conn) depart(code http2.ErrCode, debugData []byte, now time.Time) {
 	c.out = appendGoAway(c.out, maxStreamID, code, debugData)
 	c.out = appendPing(c.out, false, goAwayPing)
 	c.arm(now.Add(min(goAwayPingTimeout, c.cfg.DrainTimeout)))
+	c.boundWrite(now.Add(c.cfg.DrainTimeout))
 }
 
 // departFinally tells the peer the real last stream. c.mu is held.
@@ -79,7 +80,7 @@ func (c *Conn) Refuse(code http2.ErrCode, debugData []byte) {
 // endIfDrained ends the connection when no stream is left and none will come.
 // c.mu is held.
 func (c *Conn) endIfDrained() {
-	if len(c.streams) > 0 || c.ended {
+	if c.streams.count > 0 || c.ended {
 		return
 	}
 	if c.peerGone || c.departure != nil && c.departure.final {
@@ -89,20 +90,35 @@ func (c *Conn) endIfDrained() {
 
 // onGoAway handles a GOAWAY frame: the peer will open no more streams, but
 // waits for the answers of those it has opened. c.mu is held.
-func (c *Conn) onGoAway() {
+func (c *Conn) onGoAway(f *frame) error {
+	switch {
+	case f.stream != 0:
+		return connError(http2.ErrCodeProtocol, "GOAWAY on a stream")
+	case len(f.payload) < 8:
+		return connError(http2.ErrCodeFrameSize, "GOAWAY of less than 8 bytes")
+	}
 	c.peerGone = true
 	c.endIfDrained()
+	return c.spend(&c.budgets.chatter, "GOAWAY frames")
 }
 
 // onPing handles a PING frame (RFC 9113, 6.7). c.mu is held.
-func (c *Conn) onPing(f *http2.PingFrame) error {
+func (c *Conn) onPing(f *frame) error {
+	var data [8]byte
+	switch {
+	case len(f.payload) != len(data):
+		return connError(http2.ErrCodeFrameSize, "PING not of 8 bytes")
+	case f.stream != 0:
+		return connError(http2.ErrCodeProtocol, "PING on a stream")
+	}
 	if err := c.spend(&c.budgets.pings, "PING frames"); err != nil {
 		return err
 	}
+	copy(data[:], f.payload)
 	switch {
-	case !f.IsAck():
-		c.out = appendPing(c.out, true, f.Data)
-	case f.Data == goAwayPing:
+	case !f.has(http2.FlagPingAck):
+		c.out = appendPing(c.out, true, data)
+	case data == goAwayPing:
 		c.departFinally()
 	default:
 		// The answer to the question whether the peer is there is that input arrived.

@@ -3,7 +3,6 @@ package h2
 import (
 	"errors"
 	"strconv"
-	"strings"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -21,6 +20,7 @@ const (
 // headerBlock is the header block that is being read: that of a HEADERS frame
 // and the CONTINUATION frames after it.
 type headerBlock struct {
+	open   bool // more is to come
 	kind   blockKind
 	id     uint32
 	ends   bool          // END_STREAM was set
@@ -28,7 +28,7 @@ type headerBlock struct {
 	reason string        // why it is dropped
 	req    *Request      // of blockRequest
 
-	bytes         int // encoded
+	encoded       []byte // so far, if it came in more than one frame
 	continuations int
 	listBytes     uint32 // decoded, as RFC 9113, 6.5.2 counts
 	fields        int
@@ -55,39 +55,45 @@ func (b *headerBlock) spoil(what string) {
 	}
 }
 
-// onHeaders handles a HEADERS frame (RFC 9113, 6.2).
-func (c *Conn) onHeaders(f *http2.HeadersFrame) error {
-	id := f.StreamID
+// onHeaders handles a HEADERS frame (RFC 9113, 6.2). c.mu is held, but not
+// while the handler runs.
+func (c *Conn) onHeaders(f *frame) error {
+	id := f.stream
 	if id%2 == 0 {
 		return connError(http2.ErrCodeProtocol, "HEADERS on a stream with an even number")
 	}
-	c.block = headerBlock{id: id, ends: f.StreamEnded(), declared: -1}
-	b := &c.block
-
-	c.mu.Lock()
-	c.lastFrame = c.lastRead
-	err := c.classify(b)
-	c.mu.Unlock()
+	section := 0
+	if f.has(http2.FlagHeadersPriority) {
+		section = prioritySectionBytes
+	}
+	p, err := f.unpad(section)
 	if err != nil {
+		return err
+	}
+	b := &c.block
+	*b = headerBlock{id: id, ends: f.has(http2.FlagHeadersEndStream), declared: -1, encoded: b.encoded[:0]}
+	if err := c.classify(b); err != nil {
 		return err
 	}
 	if b.kind == blockRequest {
 		b.req = newRequest(c, id)
 	}
-	if f.HasPriority() && f.Priority.StreamDep == id {
-		b.spoil("a stream depends on itself")
+	if section > 0 {
+		if dependency(p) == id {
+			b.spoil("a stream depends on itself")
+		}
+		p = p[section:]
 	}
-	c.dec.SetEmitEnabled(b.kind != blockDropped)
-	return c.fragment(f.HeaderBlockFragment(), f.HeadersEnded())
+	if f.has(http2.FlagHeadersEndHeaders) {
+		return c.decode(p)
+	}
+	return c.keepFragment(p)
 }
 
 // classify finds out what b is for, from the state of its stream (RFC 9113,
 // 5.1 and 5.1.1). c.mu is held.
 func (c *Conn) classify(b *headerBlock) error {
-	if c.ended {
-		return errEnded
-	}
-	st := c.streams[b.id]
+	st := c.streams.find(b.id)
 	switch {
 	case st != nil && st.remoteEnded:
 		b.refuse(http2.ErrCodeStreamClosed, "HEADERS after the end of the stream")
@@ -97,7 +103,7 @@ func (c *Conn) classify(b *headerBlock) error {
 		c.maxID = b.id
 		if c.crowded() {
 			b.refuse(http2.ErrCodeRefusedStream, "more streams than the limit")
-			return nil
+			return c.spendRefusal()
 		}
 		b.kind = blockRequest
 		c.accepted = b.id
@@ -122,43 +128,91 @@ func (c *Conn) crowded() bool {
 		return true
 	}
 	limit := c.streamLimit()
-	return len(c.streams) >= limit || c.working >= max(limit, 1)
+	return c.streams.count >= limit || c.working >= max(limit, 1)
 }
 
-// onContinuation handles a CONTINUATION frame; the parser has seen to it that
-// it belongs to the block in progress (RFC 9113, 6.10).
-func (c *Conn) onContinuation(f *http2.ContinuationFrame) error {
-	c.block.continuations++
-	if c.block.continuations > maxContinuations {
-		return connError(http2.ErrCodeEnhanceYourCalm, "too many CONTINUATION frames")
+// spendRefusal pays for a stream that is refused. Its error has the code that
+// Apple's service has for far too many streams
+// (docs/protocol/provider.md#goaway), unless it was resetting them that made
+// them too many. c.mu is held.
+func (c *Conn) spendRefusal() error {
+	if c.streams.count < c.streamLimit() {
+		return c.spend(&c.budgets.resets, "streams reset")
 	}
-	return c.fragment(f.HeaderBlockFragment(), f.HeadersEnded())
-}
-
-// fragment decodes a part of the block in progress, and uses the block if it
-// was the last part.
-func (c *Conn) fragment(p []byte, last bool) error {
-	b := &c.block
-	b.bytes += len(p)
-	if b.bytes > maxHeaderBlockBytes {
-		return connError(http2.ErrCodeEnhanceYourCalm, "header block too large")
-	}
-	_, err := c.dec.Write(p)
-	if err == nil && last {
-		err = c.dec.Close()
-	}
-	switch {
-	case errors.Is(err, hpack.ErrStringLength):
-		return connError(http2.ErrCodeEnhanceYourCalm, "header field too large")
-	case err != nil:
-		return connError(http2.ErrCodeCompression, err.Error())
-	case !last:
+	if c.budgets.refusals.spend(c.lastRead) {
 		return nil
 	}
+	return connError(http2.ErrCodeRefusedStream, "far more streams than SETTINGS_MAX_CONCURRENT_STREAMS")
+}
+
+// onContinuation handles a CONTINUATION frame (RFC 9113, 6.10). c.mu is held,
+// but not while the handler runs.
+func (c *Conn) onContinuation(f *frame) error {
+	b := &c.block
+	if !b.open {
+		return connError(http2.ErrCodeProtocol, "CONTINUATION of no header block")
+	}
+	b.continuations++
+	if b.continuations > maxContinuations {
+		return connError(http2.ErrCodeEnhanceYourCalm, "too many CONTINUATION frames")
+	}
+	if err := c.keepFragment(f.payload); err != nil {
+		return err
+	}
+	if !f.has(http2.FlagHeadersEndHeaders) {
+		return nil
+	}
+	b.open = false
+	err := c.decode(b.encoded)
+	b.encoded = nil
+	return err
+}
+
+// keepFragment keeps a part of a block until the rest of it comes.
+func (c *Conn) keepFragment(p []byte) error {
+	b := &c.block
+	b.open = true
+	if len(b.encoded)+len(p) > maxHeaderBlockBytes {
+		return connError(http2.ErrCodeEnhanceYourCalm, "header block too large")
+	}
+	b.encoded = append(b.encoded, p...)
+	return nil
+}
+
+// decode decodes the block in progress, which is p, and uses it. c.mu is held,
+// but not while the handler runs.
+func (c *Conn) decode(p []byte) error {
+	b := &c.block
+	d := &c.dec
+	if b.kind == blockRequest {
+		d.begin(b.req.text, true)
+	} else {
+		d.begin(c.text[:0], b.kind == blockTrailers)
+	}
+	var f decodedField
+	for len(p) > 0 {
+		var ok bool
+		var err error
+		switch p, ok, err = d.next(p, &f); {
+		case errors.Is(err, errFieldTooLarge):
+			return connError(http2.ErrCodeEnhanceYourCalm, err.Error())
+		case err != nil:
+			return connError(http2.ErrCodeCompression, err.Error())
+		case ok:
+			c.take(&f)
+		}
+	}
+	if b.kind == blockRequest {
+		b.req.text = d.text
+	} else if cap(d.text) <= maxPooledText {
+		c.text = d.text // of trailers: nobody looks at it any more
+	}
+	d.text = nil
 	return c.endOfBlock()
 }
 
-// endOfBlock uses the block in progress, which is complete.
+// endOfBlock uses the block in progress, which is complete. c.mu is held, but
+// not while the handler runs.
 func (c *Conn) endOfBlock() error {
 	b := &c.block
 	switch b.kind {
@@ -171,12 +225,11 @@ func (c *Conn) endOfBlock() error {
 	if b.code != http2.ErrCodeNo {
 		return &streamError{b.id, b.code, b.reason}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	return c.spend(&c.budgets.chatter, "HEADERS frames on closed streams")
 }
 
-// request opens a stream for the block in progress.
+// request opens a stream for the block in progress. c.mu is held, but not while
+// the handler runs.
 func (c *Conn) request() error {
 	b := &c.block
 	r := b.req
@@ -189,36 +242,31 @@ func (c *Conn) request() error {
 		return &streamError{b.id, http2.ErrCodeProtocol, b.malformed}
 	}
 
-	c.mu.Lock()
 	st := c.openStream(b.id)
 	st.declared = b.declared
 	if b.tooLarge {
 		// RFC 9113, 10.5.1. It is seldom a request of a client that means well.
 		st.remoteEnded = b.ends
 		c.answer(st, 431, nil, nil)
-		err := c.spend(&c.budgets.resets, "requests with too large headers")
-		c.mu.Unlock()
 		r.release()
-		return err
+		return c.spend(&c.budgets.resets, "requests with too large headers")
 	}
 	st.req = r
-	var err error
-	if b.ends {
-		r, err = c.endOfRequest(st)
-	} else {
-		r = nil
+	r.stream = st
+	if !b.ends {
 		c.receiving.push(st)
 		c.arm(st.opened.Add(c.cfg.RequestTimeout))
+		return nil
 	}
-	c.mu.Unlock()
+	r, err := c.endOfRequest(st)
 	if r != nil {
-		c.cfg.Handler.ServeRequest(r)
+		c.serve(r)
 	}
 	return err
 }
 
 // trailers ends the body that the block in progress follows. Its fields are
-// dropped.
+// dropped. c.mu is held, but not while the handler runs.
 func (c *Conn) trailers() error {
 	b := &c.block
 	switch {
@@ -227,34 +275,31 @@ func (c *Conn) trailers() error {
 	case b.malformed != "":
 		return &streamError{b.id, http2.ErrCodeProtocol, b.malformed}
 	}
-	c.mu.Lock()
-	var r *Request
-	var err error
-	// The handler may have answered a body that was too large meanwhile.
-	if st := c.streams[b.id]; st != nil {
-		r, err = c.endOfRequest(st)
+	st := c.streams.find(b.id)
+	if st == nil {
+		return nil // the handler has answered a body that was too large meanwhile
 	}
-	c.mu.Unlock()
+	r, err := c.endOfRequest(st)
 	if r != nil {
-		c.cfg.Handler.ServeRequest(r)
+		c.serve(r)
 	}
 	return err
 }
 
-// emit takes a field of the block in progress from the decoder.
-func (c *Conn) emit(f hpack.HeaderField) {
+// take takes a field of the block in progress from the decoder.
+func (c *Conn) take(f *decodedField) {
 	b := &c.block
-	b.listBytes += f.Size()
+	b.listBytes += f.size()
 	b.fields++
 	if b.listBytes > c.cfg.MaxHeaderListBytes || b.fields > maxHeaderFields {
 		b.tooLarge = true
-		c.dec.SetEmitEnabled(false) // the decoder goes on keeping in step
+		c.dec.want = false // the decoder goes on keeping in step
 		return
 	}
-	switch {
-	case f.Name == "":
+	switch f.kind {
+	case kindNameless:
 		b.spoil("header field without a name")
-	case f.Name[0] == ':':
+	case kindMethod, kindScheme, kindPath, kindAuthority, kindPseudo:
 		b.pseudo(f)
 	default:
 		b.field(f)
@@ -262,7 +307,7 @@ func (c *Conn) emit(f hpack.HeaderField) {
 }
 
 // pseudo takes a pseudo-header (RFC 9113, 8.3.1).
-func (b *headerBlock) pseudo(f hpack.HeaderField) {
+func (b *headerBlock) pseudo(f *decodedField) {
 	switch {
 	case b.kind != blockRequest:
 		b.spoil("pseudo-header in trailers")
@@ -270,61 +315,63 @@ func (b *headerBlock) pseudo(f hpack.HeaderField) {
 	case b.regular:
 		b.spoil("pseudo-header after a regular field")
 		return
-	case !validValue(f.Value):
+	case !f.valid:
 		b.spoil("character not allowed in a pseudo-header")
 		return
 	}
 	var seen *bool
-	switch f.Name {
-	case ":method":
+	switch f.kind {
+	case kindMethod:
 		seen = &b.methodSeen
-		b.req.Method = f.Value
-	case ":scheme":
+		b.req.Method = f.value
+	case kindScheme:
 		seen = &b.scheme
-	case ":path":
+	case kindPath:
 		seen = &b.pathSeen
-		b.req.Path = f.Value
-	case ":authority":
+		b.req.Path = f.value
+	case kindAuthority:
 		seen = &b.authority
-		b.req.Authority = f.Value
+		b.req.Authority = f.value
 	default:
 		b.spoil("unknown pseudo-header")
 		return
 	}
 	if *seen {
-		b.spoil("pseudo-header " + f.Name + " twice")
+		b.spoil("pseudo-header " + f.name + " twice")
 	}
 	*seen = true
 }
 
 // field takes a regular field (RFC 9113, 8.2).
-func (b *headerBlock) field(f hpack.HeaderField) {
+func (b *headerBlock) field(f *decodedField) {
 	b.regular = true
 	switch {
-	case !validName(f.Name):
+	case f.kind == kindInvalid:
 		b.spoil("character not allowed in the name of a header field")
 		return
-	case !validValue(f.Value):
+	case !f.valid:
 		b.spoil("character not allowed in the value of a header field")
 		return
 	}
-	switch f.Name {
-	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
-		b.spoil("header field " + f.Name + ", which is of a connection")
-	case "te":
-		if f.Value != "trailers" {
+	switch f.kind {
+	case kindConnection:
+		b.spoil("header field " + f.name + ", which is of a connection")
+	case kindTE:
+		if f.value != "trailers" {
 			b.spoil("header field te with a value other than trailers")
 		}
-	case "content-length":
-		b.contentLength(f.Value)
-	case "host":
+	case kindContentLength:
+		b.contentLength(f.value)
+	case kindHost:
 		// RFC 9113, 8.3.1: it stands for :authority where that is missing.
 		if b.kind == blockRequest && !b.authority {
-			b.req.Authority = f.Value
+			b.req.Authority = f.value
 		}
+	default:
 	}
 	if b.kind == blockRequest {
-		b.req.Fields = append(b.req.Fields, f)
+		b.req.Fields = append(b.req.Fields, hpack.HeaderField{Name: f.name, Value: f.value, Sensitive: f.sensitive})
+		b.req.memos = append(b.req.memos, f.memo)
 	}
 }
 
@@ -354,37 +401,3 @@ func (b *headerBlock) checkRequest(r *Request) {
 		b.spoil("no :path")
 	}
 }
-
-// validName reports whether s is the name of a header field: a token (RFC 9110,
-// 5.6.2) in lower case.
-func validName(s string) bool {
-	for i := range len(s) {
-		if !nameByte[s[i]] {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// nameByte says which bytes a name may have.
-var nameByte = func() (t [256]bool) {
-	for _, b := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz") {
-		t[b] = true
-	}
-	return t
-}()
-
-// validValue reports whether s is the value of a header field: without NUL,
-// line ends, and space at either end (RFC 9113, 8.2.1).
-func validValue(s string) bool {
-	if s == "" {
-		return true
-	}
-	if isSpace(s[0]) || isSpace(s[len(s)-1]) {
-		return false
-	}
-	return strings.IndexByte(s, 0) < 0 && strings.IndexByte(s, '\n') < 0 && strings.IndexByte(s, '\r') < 0
-}
-
-// isSpace reports whether b is a space or a tab.
-func isSpace(b byte) bool { return b == ' ' || b == '\t' }

@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"net/http"
 	"sync"
 
 	"golang.org/x/net/http2"
@@ -45,8 +46,11 @@ type Request struct {
 	// BodyTooLarge says that the body was longer than Config.MaxBodyBytes.
 	BodyTooLarge bool
 
-	conn *Conn
-	id   uint32
+	conn   *Conn
+	id     uint32
+	stream *stream // it may have been given to another request since
+	memos  []*Memo // of Fields, one each
+	text   []byte  // what the strings refer to
 }
 
 // requests holds the requests that are not in use, for all connections.
@@ -56,6 +60,7 @@ var requests = sync.Pool{New: func() any { return new(Request) }}
 const (
 	maxPooledBody   = 64 << 10
 	maxPooledFields = maxHeaderFields
+	maxPooledText   = 16 << 10
 )
 
 // newRequest returns an empty request of c.
@@ -65,20 +70,32 @@ func newRequest(c *Conn, id uint32) *Request {
 		r = new(Request)
 	}
 	r.conn, r.id = c, id
+	if r.text == nil {
+		r.text = make([]byte, 0, 512)
+	}
 	return r
 }
 
 // release gives r back, without what it refers to.
 func (r *Request) release() {
 	clear(r.Fields)
-	fields, body := r.Fields[:0], r.Body[:0]
+	clear(r.memos)
+	fields, memos, body, text := r.Fields[:0], r.memos[:0], r.Body[:0], r.text[:0]
 	if cap(fields) > maxPooledFields {
-		fields = nil
+		fields, memos = nil, nil
 	}
 	if cap(body) > maxPooledBody {
 		body = nil
 	}
-	*r = Request{Fields: fields, Body: body}
+	if cap(text) > maxPooledText {
+		text = nil
+	}
+	if spoiling {
+		for i := range r.text {
+			r.text[i] = '?'
+		}
+	}
+	*r = Request{Fields: fields, memos: memos, Body: body, text: text}
 	requests.Put(r)
 }
 
@@ -87,6 +104,19 @@ func (r *Request) Conn() *Conn { return r.conn }
 
 // StreamID returns the number of the stream on which r came.
 func (r *Request) StreamID() uint32 { return r.id }
+
+// Memo returns the memo of the i-th of Fields, or nil if its value is not
+// remembered; see Config.Remember. It may be called only on the goroutine that
+// calls ServeRequest, before that returns.
+func (r *Request) Memo(i int) *Memo { return r.memos[i] }
+
+// open returns the stream of r if it is still open. c.mu is held.
+func (r *Request) open() *stream {
+	if st := r.stream; st.id == r.id && !r.conn.ended {
+		return st
+	}
+	return nil
+}
 
 // TakeBody returns the body and makes it the caller's own, to be kept for as
 // long as it likes. The body of r is empty afterwards.
@@ -100,7 +130,8 @@ func (r *Request) TakeBody() []byte {
 // 999, the fields, with names in lower case, and the body. Without a body it
 // is a HEADERS frame that ends the stream; with a body of at most 16384 bytes
 // a HEADERS frame and one DATA frame that ends the stream, unless the peer
-// allows a stream less than that at a time.
+// allows a stream less than that at a time. The answer to HEAD has no body, though
+// the fields may speak of one.
 //
 // Respond never waits for the network and may be called from any goroutine. It
 // keeps neither fields nor body. If the peer has reset the stream, or the
@@ -110,7 +141,10 @@ func (r *Request) Respond(status int, fields []hpack.HeaderField, body []byte) {
 	c := r.conn
 	c.mu.Lock()
 	c.working--
-	if st := c.streams[r.id]; st != nil && !c.ended {
+	if st := r.open(); st != nil {
+		if r.Method == http.MethodHead {
+			body = nil // RFC 9110, 9.3.2
+		}
 		c.answer(st, status, fields, body)
 		c.credit()
 		c.signal()
@@ -125,7 +159,7 @@ func (r *Request) Reset(code http2.ErrCode) {
 	c := r.conn
 	c.mu.Lock()
 	c.working--
-	if st := c.streams[r.id]; st != nil && !c.ended {
+	if st := r.open(); st != nil {
 		c.resetStream(st.id, code)
 		c.signal()
 	}

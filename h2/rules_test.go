@@ -79,7 +79,7 @@ func TestStreamRules(t *testing.T) {
 		}},
 		{"more DATA than the window", http2.ErrCodeFlowControl, func(p *peer) {
 			p.c.mu.Lock()
-			initial := p.c.streams[1]
+			initial := p.c.streams.find(1)
 			p.c.mu.Unlock()
 			if initial != nil {
 				p.t.Error("stream 1 is open already")
@@ -87,7 +87,7 @@ func TestStreamRules(t *testing.T) {
 			p.headers(1, false, post()...)
 			synctest.Wait()
 			p.c.mu.Lock()
-			p.c.streams[1].recvWindow = 10 // as if the peer had not been granted more
+			p.c.streams.find(1).recvWindow = 10 // as if the peer had not been granted more
 			p.c.mu.Unlock()
 			p.must(p.fr.WriteData(1, true, make([]byte, 11)))
 		}},

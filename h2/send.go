@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"time"
@@ -14,8 +15,11 @@ const (
 	// waits and bodies stay in their queue. Only what the requests in progress
 	// and one filling of the input buffer bring forth goes beyond it.
 	maxOutBytes = 128 << 10
-	// maxSpareBytes is the largest buffer that is kept for the next write.
-	maxSpareBytes = 256 << 10
+	// eagerOutBytes is how full it may be before the read loop writes it out
+	// though there is more to parse, so that it seldom outgrows a chunk.
+	eagerOutBytes = chunkBytes - 8<<10
+	// maxRecordBytes is what TLS writes at once.
+	maxRecordBytes = 16 << 10
 )
 
 // answer appends the answer on st: a HEADERS frame and, if there is a body,
@@ -24,6 +28,7 @@ func (c *Conn) answer(st *stream, status int, fields []hpack.HeaderField, body [
 	if status < 200 || status > 999 {
 		status = 500
 	}
+	c.makeRoom()
 	c.appendHeaders(st.id, status, fields, len(body) == 0)
 	switch {
 	case len(body) == 0:
@@ -100,6 +105,13 @@ func (c *Conn) signal() {
 	}
 }
 
+// makeRoom sees to it that there is an output buffer. c.mu is held.
+func (c *Conn) makeRoom() {
+	if c.out == nil {
+		c.out = takeChunk()[:0]
+	}
+}
+
 // drain writes the output, and what is added to it meanwhile, unless another
 // goroutine is doing so. c.mu is held, but not during a write.
 func (c *Conn) drain() {
@@ -109,21 +121,17 @@ func (c *Conn) drain() {
 	c.writing = true
 	for len(c.out) > 0 {
 		buf := c.out
-		c.out, c.spare = c.spare[:0], nil
-		timeout := c.cfg.WriteTimeout
-		if c.ended {
-			timeout = min(timeout, lingerTimeout)
-		}
+		c.out = nil
+		c.writeBy = c.writeDeadline(time.Now())
+		err := c.nc.SetWriteDeadline(c.writeBy)
 		c.mu.Unlock()
-		err := c.write(buf, timeout)
-		c.mu.Lock()
-		if cap(buf) <= maxSpareBytes {
-			c.spare = buf[:0]
+		if err == nil {
+			err = c.write(buf)
 		}
+		c.mu.Lock()
+		giveChunk(buf)
 		if err != nil {
-			c.out = nil
-			c.tellPeer = false
-			c.end(fmt.Errorf("writing: %w", err), false)
+			c.cut(err)
 			break
 		}
 		if !c.ended {
@@ -134,13 +142,52 @@ func (c *Conn) drain() {
 	c.written.Broadcast()
 }
 
-// write writes b within the timeout.
-func (c *Conn) write(b []byte, timeout time.Duration) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+// writeDeadline returns by when a write that begins now must be over. c.mu is
+// held.
+func (c *Conn) writeDeadline(now time.Time) time.Time {
+	if c.ended {
+		return now.Add(min(c.cfg.WriteTimeout, lingerTimeout))
+	}
+	t := now.Add(c.cfg.WriteTimeout)
+	if d := c.departure; d != nil && d.at.Add(c.cfg.DrainTimeout).Before(t) {
+		t = d.at.Add(c.cfg.DrainTimeout)
+	}
+	return t
+}
+
+// boundWrite sees to it that a write that is blocked is over by t. c.mu is held.
+func (c *Conn) boundWrite(t time.Time) {
+	if !c.writing || !t.Before(c.writeBy) {
+		return
+	}
+	c.writeBy = t
+	if c.nc.SetWriteDeadline(t) != nil {
+		c.tellPeer = false // it cannot be written to any more
+	}
+}
+
+// write writes b. What takes several TLS records goes to the network at once if
+// that can be had.
+func (c *Conn) write(b []byte) error {
+	if c.socket == nil || len(b) <= maxRecordBytes {
+		_, err := c.nc.Write(b)
 		return err
 	}
+	c.socket.cork()
 	_, err := c.nc.Write(b)
-	return err
+	return cmp.Or(err, c.socket.uncork())
+}
+
+// cut ends the connection because writing failed. c.mu is held.
+func (c *Conn) cut(err error) {
+	giveChunk(c.out)
+	c.out = nil
+	c.tellPeer, c.severed = false, true
+	if d := c.departure; d != nil && !time.Now().Before(d.at.Add(c.cfg.DrainTimeout)) {
+		c.end(nil, false) // it has had its time
+		return
+	}
+	c.end(fmt.Errorf("writing: %w", err), false)
 }
 
 // keep is the keeper: it writes what is to be written while the read loop

@@ -17,6 +17,8 @@ const (
 	// settingsTimeout is how long a peer may take to acknowledge SETTINGS (RFC
 	// 9113, 6.5.3).
 	settingsTimeout = 30 * time.Second
+	// settingBytes is the size of one setting: identifier 2 | value 4.
+	settingBytes = 6
 )
 
 // sentSettings is a SETTINGS frame that the peer has not acknowledged.
@@ -53,7 +55,7 @@ func (c *Conn) appendSettings(limit uint32) {
 		{ID: http2.SettingMaxFrameSize, Val: maxFrameBytes},
 		{ID: http2.SettingMaxHeaderListSize, Val: c.cfg.MaxHeaderListBytes},
 	}
-	c.out = appendFrameHeader(c.out, 6*len(settings), http2.FrameSettings, 0, 0)
+	c.out = appendFrameHeader(c.out, settingBytes*len(settings), http2.FrameSettings, 0, 0)
 	for _, s := range settings {
 		c.out = binary.BigEndian.AppendUint16(c.out, uint16(s.ID))
 		c.out = binary.BigEndian.AppendUint32(c.out, s.Val)
@@ -75,8 +77,16 @@ func (c *Conn) streamLimit() int {
 }
 
 // onSettings handles a SETTINGS frame (RFC 9113, 6.5). c.mu is held.
-func (c *Conn) onSettings(f *http2.SettingsFrame) error {
-	if f.IsAck() && len(c.unacked) > 0 {
+func (c *Conn) onSettings(f *frame) error {
+	ack := f.has(http2.FlagSettingsAck)
+	switch {
+	case f.stream != 0:
+		return connError(http2.ErrCodeProtocol, "SETTINGS on a stream")
+	case ack && len(f.payload) > 0:
+		return connError(http2.ErrCodeFrameSize, "SETTINGS that acknowledges and says something")
+	case len(f.payload)%settingBytes != 0:
+		return connError(http2.ErrCodeFrameSize, "SETTINGS not of whole settings")
+	case ack && len(c.unacked) > 0:
 		c.ackedLimit = c.unacked[0].limit
 		c.unacked = append(c.unacked[:0], c.unacked[1:]...)
 		if c.wantedLimit != c.sentLimit {
@@ -84,14 +94,14 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) error {
 		}
 		return nil
 	}
-	if err := c.spend(&c.budgets.settings, "SETTINGS frames"); err != nil || f.IsAck() {
+	if err := c.spend(&c.budgets.settings, "SETTINGS frames"); err != nil || ack {
 		return err // an ACK of nothing says nothing
 	}
 	// A frame may hold 2730 settings, and each change of the window touches
 	// each stream: of a setting that comes again only the end result counts.
 	window := c.peerInitialWindow
-	for i := range f.NumSettings() {
-		s := f.Setting(i)
+	for p := f.payload; len(p) > 0; p = p[settingBytes:] {
+		s := http2.Setting{ID: http2.SettingID(binary.BigEndian.Uint16(p)), Val: binary.BigEndian.Uint32(p[2:])}
 		if err := s.Valid(); err != nil {
 			return settingError(s)
 		}
@@ -122,7 +132,10 @@ func (c *Conn) setPeerWindow(n int64) error {
 		return nil
 	}
 	c.peerInitialWindow = n
-	for _, st := range c.streams {
+	for _, st := range c.streams.slots {
+		if st == nil {
+			continue
+		}
 		st.sendWindow += delta
 		if st.sendWindow > maxWindowBytes {
 			return connError(http2.ErrCodeFlowControl, "SETTINGS make the window of a stream more than 2^31-1")

@@ -83,32 +83,103 @@ const (
 	closedByUs                   // this side reset it: the peer may not know yet
 )
 
+// maxClosedStreams is how many streams are remembered after their end. All that
+// a peer may have open can be reset at once.
+const maxClosedStreams = 1024
+
 // closedStreams remembers how the last streams were closed.
 type closedStreams struct {
-	ring [512]struct {
-		id  uint32
-		how closing
-	}
-	next int
+	ring []uint32 // the odd number without its lowest bit, and how in its place and one above
+	next int      // the one to be forgotten next, once there are maxClosedStreams
 }
 
 // add remembers that the stream id was closed.
 func (cs *closedStreams) add(id uint32, how closing) {
-	e := &cs.ring[cs.next]
-	e.id, e.how = id, how
-	cs.next = (cs.next + 1) % len(cs.ring)
+	e := id>>1<<2 | uint32(how)
+	if len(cs.ring) < maxClosedStreams {
+		cs.ring = append(cs.ring, e)
+		return
+	}
+	cs.ring[cs.next] = e
+	cs.next = (cs.next + 1) % maxClosedStreams
 }
 
 // find returns how the stream id was closed. The newest entry counts, for a
 // stream may be reset after it ended.
 func (cs *closedStreams) find(id uint32) closing {
-	for i := range cs.ring {
-		e := &cs.ring[(cs.next+len(cs.ring)-1-i)%len(cs.ring)]
-		if e.id == id {
-			return e.how
+	n := len(cs.ring)
+	for i := range n {
+		if e := cs.ring[(cs.next+n-1-i)%n]; e>>2 == id>>1 {
+			return closing(e & 3)
 		}
 	}
 	return closedUnknown
+}
+
+// streamTable holds streams by their number. Streams come and go with each
+// request, so it is a table with open addressing that is used again.
+type streamTable struct {
+	slots []*stream // a power of two of them, at most half of them in use
+	count int
+}
+
+// slot returns where the stream id is looked for first.
+func (t *streamTable) slot(id uint32) int {
+	return int(id*0x9e3779b1>>8) & (len(t.slots) - 1)
+}
+
+// find returns the stream id, or nil.
+func (t *streamTable) find(id uint32) *stream {
+	if t.count == 0 {
+		return nil
+	}
+	for i := t.slot(id); ; i = (i + 1) & (len(t.slots) - 1) {
+		if st := t.slots[i]; st == nil || st.id == id {
+			return st
+		}
+	}
+}
+
+// add adds st, whose number is not there.
+func (t *streamTable) add(st *stream) {
+	if 2*t.count >= len(t.slots) {
+		old := t.slots
+		t.slots = make([]*stream, max(8, 2*len(old)))
+		for _, st := range old {
+			if st != nil {
+				t.put(st)
+			}
+		}
+	}
+	t.put(st)
+	t.count++
+}
+
+// put puts st into a slot.
+func (t *streamTable) put(st *stream) {
+	i := t.slot(st.id)
+	for t.slots[i] != nil {
+		i = (i + 1) & (len(t.slots) - 1)
+	}
+	t.slots[i] = st
+}
+
+// remove takes out st, which is there, and moves up what was put behind it
+// because its slot was taken.
+func (t *streamTable) remove(st *stream) {
+	mask := len(t.slots) - 1
+	i := t.slot(st.id)
+	for t.slots[i] != st {
+		i = (i + 1) & mask
+	}
+	t.count--
+	for j := (i + 1) & mask; t.slots[j] != nil; j = (j + 1) & mask {
+		if home := t.slot(t.slots[j].id); (j-home)&mask >= (j-i)&mask {
+			t.slots[i] = t.slots[j]
+			i = j
+		}
+	}
+	t.slots[i] = nil
 }
 
 // openStream adds a stream for a request. c.mu is held.
@@ -123,14 +194,14 @@ func (c *Conn) openStream(id uint32) *stream {
 	st.opened = c.lastRead
 	st.recvWindow = initialWindowBytes
 	st.sendWindow = c.peerInitialWindow
-	c.streams[id] = st
+	c.streams.add(st)
 	return st
 }
 
 // closeStream forgets st and all that it holds, and ends the connection if
 // it was only waiting for that. c.mu is held.
 func (c *Conn) closeStream(st *stream, how closing) {
-	delete(c.streams, st.id)
+	c.streams.remove(st)
 	c.closed.add(st.id, how)
 	st.unlink()
 	if st.req != nil {
@@ -146,7 +217,7 @@ func (c *Conn) closeStream(st *stream, how closing) {
 // more, and forgets it. c.mu is held.
 func (c *Conn) resetStream(id uint32, code http2.ErrCode) {
 	c.out = appendRSTStream(c.out, id, code)
-	if st := c.streams[id]; st != nil {
+	if st := c.streams.find(id); st != nil {
 		c.closeStream(st, closedByUs)
 		return
 	}
