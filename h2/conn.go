@@ -96,9 +96,10 @@ type Conn struct {
 // written.
 func NewConn(nc net.Conn, cfg Config) *Conn {
 	now := time.Now()
+	nc, socket := withSocket(nc)
 	c := &Conn{
 		nc:                nc,
-		socket:            socketOf(nc),
+		socket:            socket,
 		cfg:               cfg.withDefaults(),
 		wake:              make(chan struct{}, 1),
 		started:           now,

@@ -191,16 +191,18 @@ func (c *Conn) decode(p []byte) error {
 	}
 	var f decodedField
 	for len(p) > 0 {
-		var ok bool
-		var err error
-		switch p, ok, err = d.next(p, &f); {
-		case errors.Is(err, errFieldTooLarge):
-			return connError(http2.ErrCodeEnhanceYourCalm, err.Error())
-		case err != nil:
-			return connError(http2.ErrCodeCompression, err.Error())
-		case ok:
+		rest, ok, err := d.next(p, &f)
+		if err != nil {
+			code := http2.ErrCodeCompression
+			if errors.Is(err, errFieldTooLarge) {
+				code = http2.ErrCodeEnhanceYourCalm
+			}
+			return connError(code, err.Error())
+		}
+		if ok {
 			c.take(&f)
 		}
+		p = rest
 	}
 	if b.kind == blockRequest {
 		b.req.text = d.text

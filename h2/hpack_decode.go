@@ -67,9 +67,11 @@ func (d *decoder) next(p []byte, f *decodedField) (rest []byte, ok bool, err err
 	}
 	d.begun = true
 	if b&0x80 != 0 {
-		i, rest, err := readInteger(p, 7)
-		if err != nil {
-			return nil, false, err
+		i, rest := uint64(b&0x7f), p[1:]
+		if i == 0x7f {
+			if i, rest, err = readInteger(p, 7); err != nil {
+				return nil, false, err
+			}
 		}
 		return rest, d.want, d.indexed(i, f)
 	}
@@ -102,7 +104,8 @@ func (d *decoder) resize(p []byte) ([]byte, error) {
 func (d *decoder) indexed(i uint64, f *decodedField) error {
 	if i-1 < staticEntries {
 		s := &staticTable[i]
-		*f = decodedField{name: s.name, value: s.value, kind: s.kind, valid: true}
+		f.name, f.value, f.kind = s.name, s.value, s.kind
+		f.valid, f.sensitive, f.memo = true, false, nil
 		return nil
 	}
 	e := d.table.entry(i - 1 - staticEntries)
@@ -115,7 +118,8 @@ func (d *decoder) indexed(i uint64, f *decodedField) error {
 	if e.minded && e.memo == nil && e.valid {
 		e.memo = &Memo{Value: string(d.table.value(e))}
 	}
-	*f = decodedField{name: e.name, kind: e.kind, valid: e.valid, memo: e.memo}
+	f.name, f.kind = e.name, e.kind
+	f.valid, f.sensitive, f.memo = e.valid, false, e.memo
 	if e.memo != nil {
 		f.value = e.memo.Value
 		return nil

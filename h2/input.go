@@ -19,12 +19,17 @@ type input struct {
 func (in *input) pending() []byte { return in.buf[in.r:in.w] }
 
 // room returns where to read to, so that in the end n bytes, at most as many
-// as a frame has, can be pending.
-func (in *input) room(n int) []byte {
+// as a frame has, can be pending. It takes a chunk if they are more than an idle
+// connection has room for, or if the last read left no room, so that there is
+// more to come; and always if it need not be frugal.
+func (in *input) room(n int, frugal bool) []byte {
 	switch {
 	case in.r == in.w:
 		in.release()
-	case !in.chunk && n > len(in.buf):
+		if !frugal {
+			in.buf, in.chunk = takeChunk(), true
+		}
+	case !in.chunk && (n > len(in.buf) || in.w == len(in.buf)):
 		b := takeChunk()
 		in.w = copy(b, in.pending())
 		in.buf, in.r, in.chunk = b, 0, true

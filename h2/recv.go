@@ -25,7 +25,8 @@ func (c *Conn) fill(n int) error {
 	if c.ended {
 		return errEnded
 	}
-	p := c.in.room(n)
+	// Without a Socket each read is one of the network, and follows a write.
+	p := c.in.room(n, c.socket != nil)
 	c.mu.Unlock()
 	got, err := c.nc.Read(p)
 	c.mu.Lock()

@@ -20,14 +20,15 @@ import (
 //
 // A Socket over a [*net.TCPConn], or another net.Conn that is a syscall.Conn,
 // holds no buffer while it waits. Over any other, and where the operating system
-// is not a Unix, it reads without a buffer of its own.
+// is not a Unix, it has one of 16 KiB.
 type Socket struct {
 	net.Conn
 
 	// Owned by the goroutine that reads.
 	raw     syscall.RawConn // nil if reading has to go through Conn
 	tryRead func(fd uintptr) bool
-	buf     []byte // a chunk; nil if nothing is left
+	own     []byte // what is read to where raw is nil
+	buf     []byte // own or a chunk; nil if nothing is left
 	r, w    int    // buf[r:w] has not been handed out
 	readErr error  // of the last tryRead
 	waits   func() // called before the network is waited for
@@ -50,35 +51,27 @@ func NewSocket(nc net.Conn) *Socket {
 	return s
 }
 
-// socketOf returns the Socket that nc is, or that its TLS is over, or nil.
-func socketOf(nc net.Conn) *Socket {
+// withSocket returns nc and the Socket that it is, or that its TLS is over. What
+// is not over anything else becomes a Socket; there is none under TLS if the
+// caller put none there.
+func withSocket(nc net.Conn) (net.Conn, *Socket) {
 	if s, ok := nc.(*Socket); ok {
-		return s
+		return s, s
 	}
 	if over, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		if s, ok := over.NetConn().(*Socket); ok {
-			return s
-		}
+		s, _ := over.NetConn().(*Socket) //nolint:errcheck // nil if it is another
+		return nc, s
 	}
-	return nil
+	s := NewSocket(nc)
+	return s, s
 }
 
 // Read hands out what is left of the last gulp, or takes another.
 func (s *Socket) Read(p []byte) (int, error) {
 	if s.r == s.w {
 		s.waits()
-		if s.raw == nil {
-			n, err := s.Conn.Read(p)
-			if n > 0 {
-				s.arrived()
-			}
-			return n, err
-		}
-		if err := s.raw.Read(s.tryRead); err != nil {
+		if err := s.gulp(); err != nil {
 			return 0, err
-		}
-		if s.readErr != nil {
-			return 0, s.readErr
 		}
 		s.arrived()
 	}
@@ -88,6 +81,25 @@ func (s *Socket) Read(p []byte) (int, error) {
 		s.buf, s.r, s.w = nil, 0, 0
 	}
 	return n, nil
+}
+
+// gulp reads what has arrived, and waits if there is nothing.
+func (s *Socket) gulp() error {
+	if s.raw != nil {
+		if err := s.raw.Read(s.tryRead); err != nil {
+			return err
+		}
+		return s.readErr
+	}
+	if s.own == nil {
+		s.own = make([]byte, maxRecordBytes)
+	}
+	n, err := s.Conn.Read(s.own)
+	if n == 0 {
+		return err // a net.Conn says it again
+	}
+	s.buf, s.r, s.w = s.own, 0, n
+	return nil
 }
 
 // Write writes p, or keeps it if more is to come.
