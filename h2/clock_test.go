@@ -217,3 +217,59 @@ func TestOutputIsBounded(t *testing.T) {
 		p.must(p.nc.Close())
 	})
 }
+
+// A frame or a header block that comes only in part may take as long as a request
+// may, though the peer goes on sending.
+func TestHalfOpen(t *testing.T) {
+	frame := appendFrameHeader(nil, 16384, http2.FrameData, 0, 1)
+	tests := []struct {
+		name string
+		send func(p *peer, i int)
+	}{
+		{"frame header", func(p *peer, i int) {
+			if i == 0 {
+				p.write(frame[:5])
+			}
+		}},
+		{"frame", func(p *peer, i int) {
+			if i == 0 {
+				p.write(frame)
+			}
+			p.write([]byte{0})
+		}},
+		{"small frame", func(p *peer, i int) {
+			if i == 0 {
+				p.write(appendFrameHeader(nil, 30, http2.FrameData, 0, 1))
+			}
+			p.write([]byte{0})
+		}},
+		{"header block", func(p *peer, i int) {
+			if i == 0 {
+				p.must(p.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 3}))
+			} else if i < 5 {
+				p.must(p.fr.WriteContinuation(3, false, nil))
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := connect(t, Config{Handler: echo, RequestTimeout: 20 * time.Second})
+				time.Sleep(time.Hour)
+				p.must(p.fr.WritePing(false, [8]byte{})) // what is whole is no offence
+				p.want("PING ACK")
+				start := time.Now()
+				for i := range 9 {
+					tt.send(p, i)
+					time.Sleep(2 * time.Second)
+				}
+				p.want()
+				time.Sleep(2 * time.Second)
+				p.wantGoAway(http2.ErrCodeEnhanceYourCalm)
+				if d := time.Since(start); d > 23*time.Second {
+					t.Errorf("it took %v, want about 20 s", d)
+				}
+			})
+		})
+	}
+}

@@ -79,7 +79,7 @@ func validValue(s string) bool {
 	if s == "" {
 		return true
 	}
-	return !isSpace(s[0]) && !isSpace(s[len(s)-1]) && (!hasControl(s) || strings.IndexAny(s, "\x00\n\r") < 0)
+	return !isSpace(s[0]) && !isSpace(s[len(s)-1]) && (!hasControl(s) || !strings.ContainsAny(s, "\x00\n\r"))
 }
 
 // hasControl reports whether s may have a byte below 14; it looks at eight at a

@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -117,5 +118,77 @@ func TestGoAwayFromPeer(t *testing.T) {
 		}
 		p.want("HEADERS 1 END_STREAM [:status=200]", "closed")
 		p.close()
+	})
+}
+
+// A peer that does not read cannot make the connection outlive its drain
+// timeout, whether a write is blocked already or not, and whoever is writing.
+func TestDrainTimeoutAndBlockedWrite(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		handler func(later chan<- *Request) Handler
+		blocked time.Duration // before GoAway
+	}{
+		{"read loop writes", func(chan<- *Request) Handler { return reply(8000) }, time.Second},
+		{"keeper writes", func(later chan<- *Request) Handler {
+			return handlerFunc(func(r *Request) { later <- r })
+		}, time.Second},
+		{"not blocked yet", func(later chan<- *Request) Handler {
+			return handlerFunc(func(r *Request) { later <- r })
+		}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				later := make(chan *Request, 1000)
+				p := dial(t, Config{Handler: tt.handler(later), WriteTimeout: time.Hour, DrainTimeout: 3 * time.Second})
+				p.write([]byte(clientPreface))
+				p.must(p.fr.WriteSettings(initialWindow(maxWindowBytes)))
+				p.must(p.fr.WriteWindowUpdate(0, 1<<30))
+				p.must(p.nc.SetWriteDeadline(time.Now().Add(time.Second)))
+				for i := range uint32(100) {
+					p.request(2*i+1, "")
+				}
+				synctest.Wait()
+				if tt.blocked == 0 {
+					p.c.GoAway(http2.ErrCodeNo, nil)
+				}
+				for n := len(later); n > 0; n-- {
+					(<-later).Respond(400, nil, make([]byte, 8000))
+				}
+				time.Sleep(tt.blocked)
+				start := time.Now()
+				p.c.GoAway(http2.ErrCodeNo, nil)
+				if err := p.ended(); err != nil {
+					t.Errorf("Serve: got %v, want nil", err)
+				}
+				if d := time.Since(start); d < 3*time.Second || d > 3*time.Second+2*lingerTimeout {
+					t.Errorf("Serve took %v after GoAway, want 3 s", d)
+				}
+				p.must(p.nc.Close())
+			})
+		})
+	}
+}
+
+// So it is when the context is cancelled.
+func TestContextAndBlockedWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := dial(t, Config{Handler: reply(8000), WriteTimeout: time.Hour})
+		p.write([]byte(clientPreface))
+		p.must(p.fr.WriteSettings(initialWindow(maxWindowBytes)))
+		p.must(p.fr.WriteWindowUpdate(0, 1<<30))
+		for i := range uint32(100) {
+			p.request(2*i+1, "")
+		}
+		synctest.Wait()
+		start := time.Now()
+		p.cancel()
+		if err := p.ended(); !errors.Is(err, context.Canceled) {
+			t.Errorf("Serve: got %v, want the cause", err)
+		}
+		if d := time.Since(start); d > 2*lingerTimeout {
+			t.Errorf("Serve took %v", d)
+		}
+		p.must(p.nc.Close())
 	})
 }

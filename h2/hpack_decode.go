@@ -11,7 +11,7 @@ var (
 	errBlockCut       = errors.New("header block is cut off")
 	errNoEntry        = errors.New("index of no entry in the header tables")
 	errIntegerTooLong = errors.New("integer in a header block too long")
-	errHuffman        = errors.New("Huffman code not valid")
+	errHuffman        = errors.New("string not valid in Huffman code")
 	errTableTooLarge  = errors.New("dynamic table larger than SETTINGS_HEADER_TABLE_SIZE")
 	errTableLate      = errors.New("size of the dynamic table not at the beginning of a header block")
 	errFieldTooLarge  = errors.New("header field too large") // ends the connection with another code

@@ -161,6 +161,51 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
+func TestAnswerToHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := connect(t, Config{Handler: handlerFunc(func(r *Request) {
+			r.Respond(404, []hpack.HeaderField{{Name: "content-length", Value: "22"}}, []byte(`{"reason":"NotAllowed"}`))
+		})})
+		p.headers(1, true, ":method", "HEAD", ":scheme", "https", ":path", "/", ":authority", "localhost")
+		p.want("HEADERS 1 END_STREAM [:status=404 content-length=22]")
+		p.headers(3, false, ":method", "HEAD", ":scheme", "https", ":path", "/", ":authority", "localhost")
+		p.must(p.fr.WriteData(3, true, []byte("x")))
+		p.want("HEADERS 3 END_STREAM [:status=404 content-length=22]")
+		p.close()
+	})
+}
+
+// The value that a memo stands for is that of the field, and the handler finds
+// what it kept. Fields that are not remembered have none.
+func TestRequestMemo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		p := connect(t, Config{Handler: handlerFunc(func(r *Request) {
+			for i, f := range r.Fields {
+				if m := r.Memo(i); m != nil {
+					if m.Value != f.Value {
+						t.Errorf("memo of %q for %q", m.Value, f.Value)
+					}
+					n, _ := m.Kept.(int)
+					m.Kept = n + 1
+					got = append(got, fmt.Sprintf("%s %s %d", f.Name, strings.Clone(f.Value), n))
+				}
+			}
+			r.Respond(200, nil, nil)
+		})})
+		for i, v := range []string{"a", "a", "b", "a", "b"} {
+			p.headers(uint32(2*i+1), true, post("x", v, "authorization", v, "y", v)...)
+		}
+		p.received()
+		// The encoder puts them into the table: the second time is the first from there.
+		want := []string{"authorization a 0", "authorization a 1", "authorization b 0"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("memos (-want +got):\n%s", diff)
+		}
+		p.close()
+	})
+}
+
 func TestAnswerLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &held{}

@@ -59,7 +59,7 @@ func withSocket(nc net.Conn) (net.Conn, *Socket) {
 		return s, s
 	}
 	if over, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		s, _ := over.NetConn().(*Socket) //nolint:errcheck // nil if it is another
+		s, _ := over.NetConn().(*Socket) // nil if it is another
 		return nc, s
 	}
 	s := NewSocket(nc)

@@ -18,9 +18,9 @@ func (s *Socket) readRaw(fd uintptr) bool {
 	for {
 		n, err := syscall.Read(int(fd), b)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // system calls return it as it is
+		case err == syscall.EINTR:
 			continue
-		case err == syscall.EAGAIN: //nolint:errorlint // as above
+		case err == syscall.EAGAIN:
 			giveChunk(b)
 			return false
 		case n > 0:
