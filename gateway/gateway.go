@@ -84,6 +84,8 @@ func (g *Gateway) newTLS() *tls.Config {
 		ClientCAs:  g.cfg.Portal.ProviderRoots(),
 		// TLS has checked all else by then.
 		VerifyConnection: g.refuseRevoked,
+		// Answers leave in bulk: small first records would only cost.
+		DynamicRecordSizingDisabled: true,
 	}
 	// A provider that offers protocols, and HTTP/2 not among them, is refused
 	// (RFC 7301 section 3.2). By itself crypto/tls would take one that offers
@@ -170,7 +172,7 @@ func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environm
 func (g *Gateway) handshake(ctx context.Context, raw net.Conn) (net.Conn, tls.ConnectionState, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	conn := tls.Server(raw, g.tls)
+	conn := tls.Server(h2.NewSocket(raw), g.tls)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, tls.ConnectionState{}, err
 	}
