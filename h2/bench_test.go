@@ -24,6 +24,7 @@ type playback struct {
 	preface []byte
 	batch   func(i int) []byte // nil at the end
 	size    int                // requests in a batch
+	atEnd   func()             // called when there is nothing more to read
 	rest    []byte
 	i       int
 	written int
@@ -41,6 +42,9 @@ func (p *playback) Read(b []byte) (int, error) {
 			p.rest, p.preface = p.preface, nil
 		default:
 			if p.rest = p.batch(p.i); p.rest == nil {
+				if p.atEnd != nil {
+					p.atEnd()
+				}
 				return 0, os.ErrDeadlineExceeded
 			}
 			p.i++

@@ -46,6 +46,12 @@ func (c *Conn) tick(now time.Time) {
 	if st := c.blocked.head; st != nil && due(st.blockedSince.Add(c.cfg.BlockedTimeout)) {
 		c.endWith(&ConnError{http2.ErrCodeEnhanceYourCalm, "an answer waited too long for window"})
 	}
+	if !c.trimmed && due(c.lastRead.Add(trimAfter)) {
+		c.trim()
+		if !c.trimmed {
+			c.arm(now.Add(trimAfter))
+		}
+	}
 	if d := c.departure; d != nil {
 		if !d.final && due(d.at.Add(min(goAwayPingTimeout, c.cfg.DrainTimeout))) {
 			c.departFinally()

@@ -58,6 +58,7 @@ type Conn struct {
 	departure   *departure // GoAway was called; nil if not
 	streams     streamTable
 	free        *stream // streams that are not in use, through next
+	trimmed     bool    // free and the room of streams and closed have been given up
 	receiving   streamList
 	blocked     streamList
 	closed      closedStreams
@@ -106,6 +107,7 @@ func NewConn(nc net.Conn, cfg Config) *Conn {
 		lastRead:          now,
 		lastFrame:         now,
 		budgets:           newBudgets(),
+		trimmed:           true,
 		ackedLimit:        maxStreamsBeforeAck,
 		recvWindow:        initialWindowBytes,
 		sendWindow:        initialWindowBytes,
@@ -237,8 +239,10 @@ func (c *Conn) finish(err error) error {
 	c.receiving, c.blocked, c.free = streamList{}, streamList{}, nil
 	if c.block.req != nil {
 		c.block.req.release()
-		c.block.req = nil
 	}
+	// Requests in the handler's hands keep c, but need nothing of this.
+	c.block, c.dec, c.text, c.closed = headerBlock{}, decoder{}, nil, closedStreams{}
+	c.blockedBytes = 0
 	tellPeer, severed, endErr := c.tellPeer, c.severed, c.endErr
 	c.mu.Unlock()
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +61,8 @@ type peer struct {
 	cancel context.CancelFunc
 	result chan error // of Serve
 
+	deaf atomic.Bool // it does not read any more
+
 	mu   sync.Mutex
 	seen []string // what was received, a line a frame
 	data int      // bytes of DATA received
@@ -100,7 +103,7 @@ func (p *peer) read() {
 	var fields []string
 	dec.SetEmitFunc(func(f hpack.HeaderField) { fields = append(fields, f.Name+"="+f.Value) })
 	go func() {
-		for {
+		for !p.deaf.Load() {
 			f, err := p.fr.ReadFrame()
 			line := ""
 			switch f := f.(type) {
@@ -244,6 +247,24 @@ func (p *peer) close() {
 	}
 	if err := p.ended(); err != nil {
 		p.t.Errorf("Serve: got %v, want nil", err)
+	}
+}
+
+// abandon closes this side, if Serve has not returned yet, answers what h holds,
+// and waits for Serve.
+func (p *peer) abandon(h *held) {
+	p.t.Helper()
+	if err := p.nc.Close(); err != nil {
+		p.t.Errorf("closing: %v", err)
+	}
+	p.cancel()
+	synctest.Wait()
+	for _, r := range h.take() {
+		r.Respond(200, nil, nil)
+	}
+	select {
+	case <-p.result:
+	case <-time.After(time.Minute):
 	}
 }
 

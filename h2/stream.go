@@ -187,6 +187,10 @@ func (c *Conn) openStream(id uint32) *stream {
 	st := c.free
 	if st == nil {
 		st = new(stream)
+		if c.trimmed {
+			c.trimmed = false
+			c.arm(c.lastRead.Add(trimAfter))
+		}
 	} else {
 		c.free, st.next = st.next, nil
 	}
@@ -196,6 +200,18 @@ func (c *Conn) openStream(id uint32) *stream {
 	st.sendWindow = c.peerInitialWindow
 	c.streams.add(st)
 	return st
+}
+
+// trimAfter is how long a connection is silent before it gives up the room for
+// the streams that it does not have.
+const trimAfter = 10 * time.Second
+
+// trim gives up that room, if there is no stream. c.mu is held.
+func (c *Conn) trim() {
+	if c.streams.count > 0 {
+		return
+	}
+	c.free, c.streams, c.closed, c.trimmed = nil, streamTable{}, closedStreams{}, true
 }
 
 // closeStream forgets st and all that it holds, and ends the connection if
