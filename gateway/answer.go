@@ -15,6 +15,9 @@ import (
 	"github.com/heraldpush/herald/wire"
 )
 
+// answerFields are what most answers have.
+var answerFields = []hpack.HeaderField{{Name: "apns-id"}, {Name: "content-type", Value: "application/json"}}
+
 // accept answers a push that the spool has taken
 // (docs/protocol/provider.md#answers).
 func accept(r *h2.Request, id apns.NotificationID) {

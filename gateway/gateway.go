@@ -143,6 +143,7 @@ func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environm
 		Handler:              s,
 		MaxBodyBytes:         maxBodyBytes,
 		MaxConcurrentStreams: s.initialStreams(),
+		AnswerFields:         answerFields,
 		IdleDebugData:        wire.AppendRejection(nil, apns.Reject(apns.IdleTimeout, "")),
 		DrainTimeout:         drain - min(lastFrames, drain/4),
 		Logger:               log,

@@ -359,6 +359,6 @@ func BenchmarkTLS(b *testing.B) {
 
 // newEncoderBlock returns the block of an answer that accepts.
 func newEncoderBlock() []byte {
-	e := newEncoder()
+	e := newEncoder(nil)
 	return e.appendBlock(nil, 200, accepted)
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"log/slog"
 	"time"
+
+	"golang.org/x/net/http2/hpack"
 )
 
 // Config says how a connection behaves. Only Handler is required.
@@ -29,6 +31,12 @@ type Config struct {
 	// Remember names the header fields, in lower case, whose values get a Memo when
 	// they come again. Nil means authorization alone; an empty slice none.
 	Remember []string
+
+	// AnswerFields are header fields that most answers have, with names in lower
+	// case. They are sent in full once, and by a byte or two from then on: the
+	// whole field, or where the value is empty, since it differs, the name. There
+	// should be few. Nil means none.
+	AnswerFields []hpack.HeaderField
 
 	// PrefaceTimeout is how long the peer may take, from the call of Serve, to
 	// send the connection preface and its first SETTINGS. Zero means 10 s.

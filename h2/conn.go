@@ -28,7 +28,7 @@ type Conn struct {
 	socket *Socket // nc, or what its TLS is over; nil if that is another
 	cfg    Config
 
-	// Owned by the goroutine of Serve.
+	// Used by the goroutine of Serve alone while mu is held.
 	in    input
 	frame frame
 	dec   decoder
@@ -112,10 +112,10 @@ func NewConn(nc net.Conn, cfg Config) *Conn {
 		recvWindow:        initialWindowBytes,
 		sendWindow:        initialWindowBytes,
 		peerInitialWindow: initialWindowBytes,
-		enc:               newEncoder(),
 	}
 	c.written = sync.NewCond(&c.mu)
 	c.dec = newDecoder(c.cfg.Remember)
+	c.enc = newEncoder(c.cfg.AnswerFields)
 	c.appendSettings(c.cfg.MaxConcurrentStreams)
 	c.out = appendWindowUpdate(c.out, 0, connWindowBytes-initialWindowBytes)
 	c.recvWindow = connWindowBytes

@@ -7,20 +7,27 @@
 // ALPN protocol, and bound a blocked write. It is not a web server: there is no
 // routing, no streaming body in either direction, no push and no upgrade; and
 // it knows neither TLS nor what the requests mean. The caller hands over a
-// [net.Conn] whose handshake is done.
+// [net.Conn] whose handshake is done, and under the TLS of which it had better put
+// a [Socket].
 //
 // # The life of a request
 //
 // [Conn.Serve] runs one read loop, on the goroutine that called it. Frames are
-// parsed from a buffer; a header block is decoded as its fragments arrive,
-// against the limits on its size; the body is gathered in a buffer that is used
-// again. When the request is complete the read loop calls
+// parsed where they were read to. A header block is decoded into the text of its
+// request, against the limits on its size; the body is gathered in a buffer
+// that is used again. When the request is complete the read loop calls
 // [Handler.ServeRequest], which must not block. The handler answers with
-// [Request.Respond], on the spot or later and from any goroutine.
+// [Request.Respond], on the spot or later and from any goroutine. In the long
+// run none of this allocates; that is why what a [Request] refers to is
+// overwritten once it was answered.
+//
+// What a request says again, above all who sends it, is recognised without being
+// decoded: see [Memo].
 //
 // An answer is appended to the one output buffer of the connection. The read
-// loop writes that buffer out each time it has nothing left to parse, so a
-// batch of requests that arrived together is answered in one write; an answer
+// loop writes that buffer out each time it has nothing left to parse and would
+// wait for the network, so a batch of requests that arrived together, in however
+// many TLS records, is answered in one write; an answer
 // that comes while the read loop waits for input is written by the one other
 // goroutine of the connection, the keeper, which also watches the clock. So
 // Respond never waits for the network. A body for which the peer has granted no
@@ -31,14 +38,18 @@
 // Everything that a peer can make the connection hold or do is bounded: streams
 // by the limit that it acknowledged, requests in the handler's hands by the
 // same limit even when the peer has reset their streams, header blocks in
-// bytes, fields and frames, bodies in bytes, output by making the read loop
-// wait, and frames that cost work but bring no request by budgets that refill
-// with time. A peer that exceeds a budget gets GOAWAY with ENHANCE_YOUR_CALM. See
-// abuse.go for the figures.
+// bytes, fields, frames and time, bodies in bytes and time, output by making the
+// read loop wait, and frames that cost work but bring no request by budgets that
+// refill with time. A peer that exceeds a budget gets GOAWAY with ENHANCE_YOUR_CALM, or
+// with REFUSED_STREAM if it opens far too many streams. See abuse.go for the
+// figures. What a TLS record holds back until it is whole is bounded by the
+// idle timeout alone.
+//
+// An idle connection holds no buffer, and gives up what it kept for its streams
+// after some seconds.
 //
 // # Who owns what
 //
-// The read loop alone owns the parser, the header decoder and the header block
-// in progress. Everything else of a [Conn] is guarded by its mutex, which is
-// never held while the handler runs or the network is waited for.
+// All of a [Conn] is guarded by its mutex, which the read loop holds while it
+// parses. It is never held while the handler runs or the network is waited for.
 package h2

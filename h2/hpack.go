@@ -6,28 +6,56 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// encoder writes header blocks (RFC 7541). It refers to the static table and
-// never adds to the dynamic one: answers are a status and a few fields whose
-// values differ each time. So it has no state but the size of that empty
-// table, whose changes the peer's decoder must be told of.
+// encoder writes header blocks (RFC 7541). It refers to the static table, and to
+// a few fields that it puts into the dynamic one, each when it is first used: those
+// that answers are known to have. Nothing else goes there, so nothing is ever
+// evicted.
 type encoder struct {
 	size   uint32 // of the dynamic table, in bytes
 	lowest uint32 // since the last block
 	update bool   // whether size changed since the last block
+
+	known []knownField
+	added int // of known that are in the dynamic table
 }
 
-// newEncoder returns an encoder at the start of a connection.
-func newEncoder() encoder {
-	return encoder{size: headerTableBytes, lowest: headerTableBytes}
+// knownField is a field that answers are known to have. If its value is empty,
+// that differs, and only the name is known.
+type knownField struct {
+	name, value string
+	order       int // in which it was added to the table, from 1; 0 if it was not
 }
 
-// setTableSize obeys the peer's SETTINGS_HEADER_TABLE_SIZE.
+// newEncoder returns an encoder at the start of a connection, for answers with
+// the fields given. What does not fit into the table for sure is not looked at.
+func newEncoder(known []hpack.HeaderField) encoder {
+	e := encoder{size: headerTableBytes, lowest: headerTableBytes}
+	room := uint32(headerTableBytes)
+	for _, f := range known {
+		n := f.Size()
+		if f.Value == "" {
+			n += maxKnownValueBytes
+		}
+		if n <= room {
+			room -= n
+			e.known = append(e.known, knownField{name: f.Name, value: f.Value})
+		}
+	}
+	return e
+}
+
+// maxKnownValueBytes is the longest value with which a known name is added.
+const maxKnownValueBytes = 100
+
+// setTableSize obeys the peer's SETTINGS_HEADER_TABLE_SIZE. Where a peer wants
+// a smaller table than usual, it is left alone from then on.
 func (e *encoder) setTableSize(n uint32) {
 	n = min(n, headerTableBytes)
 	if n == e.size {
 		return
 	}
 	e.size, e.lowest, e.update = n, min(e.lowest, n), true
+	e.known = nil
 }
 
 // appendBlock appends the block of an answer.
@@ -42,9 +70,46 @@ func (e *encoder) appendBlock(dst []byte, status int, fields []hpack.HeaderField
 	}
 	dst = appendStatus(dst, status)
 	for i := range fields {
-		dst = appendField(dst, &fields[i])
+		f := &fields[i]
+		if k := e.find(f); k != nil {
+			dst = e.appendKnown(dst, k, f)
+		} else {
+			dst = appendField(dst, f)
+		}
 	}
 	return dst
+}
+
+// find returns the known field that f is, or nil.
+func (e *encoder) find(f *hpack.HeaderField) *knownField {
+	for i := range e.known {
+		if k := &e.known[i]; k.name == f.Name && (k.value == "" || k.value == f.Value) && !f.Sensitive {
+			return k
+		}
+	}
+	return nil
+}
+
+// appendKnown appends f, which is k.
+func (e *encoder) appendKnown(dst []byte, k *knownField, f *hpack.HeaderField) []byte {
+	index := uint64(staticEntries + 1 + e.added - k.order)
+	switch {
+	case k.order == 0 && len(f.Value) > max(len(k.value), maxKnownValueBytes):
+		return appendField(dst, f)
+	case k.order == 0: // RFC 7541, 6.2.1
+		e.added++
+		k.order = e.added
+		if i := staticName(f.Name); i != 0 {
+			dst = appendInteger(dst, 0x40, 6, i)
+		} else {
+			dst = appendString(append(dst, 0x40), f.Name)
+		}
+		return appendString(dst, f.Value)
+	case k.value != "": // RFC 7541, 6.1
+		return appendInteger(dst, 0x80, 7, index)
+	default: // RFC 7541, 6.2.2
+		return appendString(appendInteger(dst, 0, 4, index), f.Value)
+	}
 }
 
 // The statuses that the static table has with their values (RFC 7541, appendix A).

@@ -16,7 +16,7 @@ func TestEncoder(t *testing.T) {
 		"retry-after", "server", strings.Repeat("n", 300),
 	}
 	values := []string{"", "x", strings.Repeat("v", 126), strings.Repeat("v", 127), strings.Repeat("v", 128), strings.Repeat("v", 40000)}
-	enc := newEncoder()
+	enc := newEncoder(nil)
 	dec := hpack.NewDecoder(headerTableBytes, nil)
 	for _, status := range []string{"200", "204", "206", "304", "400", "404", "500", "201", "403", "410", "429", "503", "999"} {
 		for _, v := range values {
@@ -37,6 +37,54 @@ func TestEncoder(t *testing.T) {
 	}
 }
 
+// Known fields are added once; what is then sent is short, and means the same to
+// a decoder that is not ours.
+func TestEncoderKnownFields(t *testing.T) {
+	id := func(v string) hpack.HeaderField { return hpack.HeaderField{Name: "apns-id", Value: v} }
+	json := hpack.HeaderField{Name: "content-type", Value: "application/json"}
+	text := hpack.HeaderField{Name: "content-type", Value: "text/plain"}
+	secret := hpack.HeaderField{Name: "apns-id", Value: "secret", Sensitive: true}
+	long := id(strings.Repeat("v", maxKnownValueBytes+1))
+	known := []hpack.HeaderField{id(""), json, {Name: "huge", Value: strings.Repeat("h", 5000)}}
+	tests := []struct {
+		fields []hpack.HeaderField
+		length int // of the block; 0 if it does not matter
+	}{
+		{[]hpack.HeaderField{text}, 0},
+		{[]hpack.HeaderField{long, secret}, 0},
+		{[]hpack.HeaderField{id("1")}, 1 + 1 + 8 + 2},
+		{[]hpack.HeaderField{id("2")}, 1 + 2 + 2},
+		{[]hpack.HeaderField{id("3"), json}, 0},
+		{[]hpack.HeaderField{id("4"), json}, 1 + 2 + 2 + 1},
+		{[]hpack.HeaderField{json, id("5"), id("6"), secret, long}, 0},
+		{[]hpack.HeaderField{{Name: "huge", Value: strings.Repeat("h", 5000)}}, 0},
+		{[]hpack.HeaderField{id("4"), json}, 1 + 2 + 2 + 1},
+	}
+	enc := newEncoder(known)
+	dec := hpack.NewDecoder(headerTableBytes, nil)
+	check := func(fields []hpack.HeaderField, length int) {
+		t.Helper()
+		block := enc.appendBlock(nil, 200, fields)
+		got, err := dec.DecodeFull(block)
+		if err != nil {
+			t.Fatalf("%v: %v", fields, err)
+		}
+		if diff := cmp.Diff(append([]hpack.HeaderField{{Name: ":status", Value: "200"}}, fields...), got); diff != "" {
+			t.Fatalf("block %x (-want +got):\n%s", block, diff)
+		}
+		if length > 0 && len(block) != length {
+			t.Errorf("%v: got %d bytes, want %d", fields, len(block), length)
+		}
+	}
+	for _, tt := range tests {
+		check(tt.fields, tt.length)
+	}
+	// A peer with a smaller table gets all in full again.
+	enc.setTableSize(30)
+	check([]hpack.HeaderField{id("7"), json}, 0)
+	check([]hpack.HeaderField{id("8"), json}, 1+9+2+2+17)
+}
+
 func TestTableSize(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -52,7 +100,7 @@ func TestTableSize(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			enc := newEncoder()
+			enc := newEncoder(nil)
 			for _, n := range tt.sizes {
 				enc.setTableSize(n)
 			}

@@ -263,7 +263,8 @@ func (p *peer) abandon(h *held) {
 		r.Respond(200, nil, nil)
 	}
 	select {
-	case <-p.result:
+	case err := <-p.result:
+		p.t.Logf("Serve: %v", err)
 	case <-time.After(time.Minute):
 	}
 }
