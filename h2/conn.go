@@ -28,7 +28,7 @@ type Conn struct {
 	socket *Socket // nc, or what its TLS is over; nil if that is another
 	cfg    Config
 
-	// Used by the goroutine of Serve alone while mu is held.
+	// Owned by the goroutine of Serve.
 	in    input
 	frame frame
 	dec   decoder

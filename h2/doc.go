@@ -50,6 +50,8 @@
 //
 // # Who owns what
 //
-// All of a [Conn] is guarded by its mutex, which the read loop holds while it
-// parses. It is never held while the handler runs or the network is waited for.
+// The read loop alone owns the parser, the header decoder and the header block
+// in progress. Everything else of a [Conn] is guarded by its mutex, which the read
+// loop holds while it parses, but never while the handler runs or the network is
+// waited for.
 package h2
