@@ -247,7 +247,7 @@ func (c *Conn) finish(err error) error {
 	c.mu.Unlock()
 
 	if tellPeer {
-		c.linger()
+		tellPeer = c.linger()
 	}
 	if severed {
 		// TLS would wait for a peer that does not read, to say that this is the end.
@@ -272,26 +272,28 @@ func (c *Conn) sever() {
 
 // linger gives the peer time to read what was written. Closing a socket with
 // unread input would make the kernel throw away what the peer has not read yet.
-func (c *Conn) linger() {
+// It reports false if that took too long, and the connection is closed already.
+func (c *Conn) linger() (inTime bool) {
 	severed := make(chan struct{})
 	over := time.AfterFunc(2*lingerTimeout, func() {
 		defer close(severed)
 		c.sever()
 	})
 	defer func() {
-		if !over.Stop() {
+		if inTime = over.Stop(); !inTime {
 			<-severed
 		}
 	}()
 	if cw, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		if cw.CloseWrite() != nil {
-			return // the peer is gone
+			return true // the peer is gone
 		}
 	}
 	if c.nc.SetReadDeadline(time.Now().Add(lingerTimeout)) != nil {
-		return
+		return true
 	}
 	// However this ends, there is nothing left to do but to close.
 	_, err := io.Copy(io.Discard, io.LimitReader(c.nc, lingerBytes))
 	c.cfg.Logger.Debug("connection lingered", slog.Any("error", err))
+	return true
 }

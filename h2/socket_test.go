@@ -225,3 +225,51 @@ func TestSocketUnderTLS(t *testing.T) {
 		}
 	})
 }
+
+// A TLS peer that does not read cannot hold up the end, which TLS would like to
+// announce to it.
+func TestBlockedWriteUnderTLS(t *testing.T) {
+	cert, pool := certificate(t)
+	now := time.Now() // before it is virtual
+	clock := func() time.Time { return now }
+	synctest.Test(t, func(t *testing.T) {
+		near, far := memnet.Pipe()
+		tc := tls.Client(near, &tls.Config{RootCAs: pool, ServerName: "localhost", Time: clock})
+		nc := tls.Server(NewSocket(far), &tls.Config{Certificates: []tls.Certificate{cert}})
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		handshake := make(chan error, 1)
+		go func() { handshake <- nc.HandshakeContext(t.Context()) }()
+		must(errors.Join(tc.HandshakeContext(t.Context()), <-handshake))
+		c := NewConn(nc, Config{Handler: reply(8000), WriteTimeout: time.Hour, DrainTimeout: 3 * time.Second})
+		ended := make(chan error, 1)
+		go func() { ended <- c.Serve(t.Context()) }()
+		fr := http2.NewFramer(tc, nil)
+		_, err := tc.Write([]byte(clientPreface))
+		must(err)
+		must(fr.WriteSettings(initialWindow(maxWindowBytes)))
+		must(fr.WriteWindowUpdate(0, 1<<30))
+		var block bytes.Buffer
+		enc := hpack.NewEncoder(&block)
+		for kv := post(); len(kv) > 0; kv = kv[2:] {
+			must(enc.WriteField(hpack.HeaderField{Name: kv[0], Value: kv[1], Sensitive: true}))
+		}
+		for i := range uint32(100) {
+			must(fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 2*i + 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true}))
+		}
+		synctest.Wait()
+		start := time.Now()
+		c.GoAway(http2.ErrCodeNo, nil)
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: got %v, want nil", err)
+		}
+		if d := time.Since(start); d > 3*time.Second+3*lingerTimeout {
+			t.Errorf("Serve took %v after GoAway", d)
+		}
+		must(near.Close())
+	})
+}
