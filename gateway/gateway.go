@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -202,15 +201,3 @@ type peeked struct {
 }
 
 func (p *peeked) Read(b []byte) (int, error) { return p.r.Read(b) }
-
-// environmentOf returns the environment of one of Apple's host names
-// (docs/protocol/provider.md#environments, docs/protocol/legacy.md#transport).
-func environmentOf(serverName string) (apns.Environment, bool) {
-	switch strings.ToLower(serverName) {
-	case "api.sandbox.push.apple.com", "api.development.push.apple.com", "gateway.sandbox.push.apple.com", "feedback.sandbox.push.apple.com":
-		return apns.Sandbox, true
-	case "api.push.apple.com", "gateway.push.apple.com", "feedback.push.apple.com":
-		return apns.Production, true
-	}
-	return 0, false
-}
