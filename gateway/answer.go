@@ -20,9 +20,18 @@ var answerFields = []hpack.HeaderField{{Name: "apns-id"}, {Name: "content-type",
 
 // accept answers a push that the spool has taken
 // (docs/protocol/provider.md#answers).
-func accept(r *h2.Request, id apns.NotificationID) {
-	fields := [...]hpack.HeaderField{{Name: "apns-id", Value: string(id)}}
-	r.Respond(http.StatusOK, fields[:], nil)
+func (s *session) accept(ctx context.Context, r *h2.Request, id apns.NotificationID) {
+	fields := [2]hpack.HeaderField{{Name: "apns-id", Value: string(id)}}
+	n := 1
+	if s.env == apns.Sandbox {
+		fields[1] = hpack.HeaderField{Name: "apns-unique-id", Value: apns.NewUUID()}
+		n++
+	}
+	if s.log.Enabled(ctx, slog.LevelDebug) {
+		s.log.DebugContext(ctx, "gateway accepts a push",
+			slog.String("apns-id", string(id)), slog.String("apns-unique-id", fields[1].Value))
+	}
+	r.Respond(http.StatusOK, fields[:n], nil)
 }
 
 // reject answers a push that is refused (docs/protocol/provider.md#answers).

@@ -110,7 +110,7 @@ func (s *session) offer(ctx context.Context, b *batch) {
 		if o := &b.offerings[i]; o.Err != nil {
 			refused.add(r, o.Notification.ID, o.Err)
 		} else {
-			accept(r, o.Notification.ID)
+			s.accept(ctx, r, o.Notification.ID)
 		}
 	}
 	s.refuseAll(ctx, refused)

@@ -356,6 +356,12 @@ func checkForm(q *push, a *answer) error {
 		names = append(names, f.Name)
 	}
 	if status == "200" {
+		for _, unique := range a.get("apns-unique-id") { // see TestUniqueID
+			if !uuidForm.MatchString(unique) || unique == id[0] {
+				return fmt.Errorf("apns-unique-id: got %q, want another UUID in lower case", unique)
+			}
+		}
+		names = slices.DeleteFunc(names, func(name string) bool { return name == "apns-unique-id" })
 		if frames != "HEADERS" || a.body != "" || a.reset != "" || strings.Join(names, " ") != ":status apns-id" {
 			return fmt.Errorf("success: got frames %s, fields %q, body %q, want HEADERS with the end of the stream", frames, names, a.body)
 		}
