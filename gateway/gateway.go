@@ -148,6 +148,9 @@ func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environm
 		Logger:               log,
 	})
 	s.departure = &departure{conn: c, raw: raw, within: drain}
+	if s.misplaced() {
+		c.Refuse(http2.ErrCodeNo, wire.AppendRejection(nil, apns.Reject(apns.BadCertificateEnvironment, "")))
+	}
 	defer s.enter(all)()
 	// The connection outlives ctx for as long as it takes to end well.
 	unbound := context.WithoutCancel(ctx)

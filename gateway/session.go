@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -143,6 +144,17 @@ func (s *session) admit(r *h2.Request, h *headers) (*portal.Sender, error) {
 		r.Conn().SetMaxConcurrentStreams(streams)
 	}
 	return sender, nil
+}
+
+// misplaced reports whether the provider's certificate is for the other
+// environment, which it is told before anything else. Whatever else is wrong with
+// it is said to its pushes.
+func (s *session) misplaced() bool {
+	if s.certificate == nil {
+		return false
+	}
+	_, err := s.admitCertificate()
+	return errors.Is(err, apns.Reject(apns.BadCertificateEnvironment, ""))
 }
 
 // admitCertificate returns the holder of the certificate, which is read once:

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -192,14 +193,57 @@ func TestCertificateEnvironment(t *testing.T) {
 	w := newWorld(t)
 	sandbox := w.pushCertificate(t, demo, credential.PushSandbox)
 	production := w.pushCertificate(t, pass, credential.PushPass)
-	p := w.dial(t, dialing{address: productionName, certificate: sandbox})
-	q := w.push(t).to(w.deviceToken(t, demo, apns.Production))
-	p.want(q, refused(apns.BadCertificateEnvironment))
-	p.want(q, refused(apns.BadCertificateEnvironment))
-	p = w.dial(t, dialing{certificate: production})
-	p.want(w.push(t), refused(apns.BadCertificateEnvironment))
-	p = w.dial(t, dialing{certificate: sandbox})
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, tt := range []struct {
+			name string
+			dialing
+		}{
+			{"sandbox certificate on production", dialing{address: productionName, certificate: sandbox}},
+			{"sandbox certificate, production by name", dialing{serverName: "api.push.apple.com", certificate: sandbox}},
+			{"sandbox certificate on production, nothing negotiated", dialing{address: productionName, certificate: sandbox, protocols: []string{}}},
+			{"production certificate on the sandbox", dialing{certificate: production}},
+		} {
+			tt.version = version
+			conn, err := w.dialTLS(t, tt.dialing)
+			if err != nil {
+				t.Errorf("%s: handshake: %v", tt.name, err)
+				continue
+			}
+			p := newPeer(t, conn)
+			p.hello()
+			p.send(w.push(t)) // before it reads
+			p.drained(`NO_ERROR 0 {"reason":"BadCertificateEnvironment"}`)
+			if len(p.answers) > 0 {
+				t.Errorf("%s: got %d answers, want none", tt.name, len(p.answers))
+			}
+			_ = conn.Close()
+		}
+	}
+	p := w.dial(t, dialing{certificate: sandbox})
 	p.want(w.push(t), accepted)
+	p = w.dial(t, dialing{address: productionName, serverName: "api.sandbox.push.apple.com", certificate: sandbox})
+	p.want(w.push(t), accepted)
+}
+
+// TestCertificateEnvironmentSilent has a provider of the wrong environment wait
+// for the gateway to speak first, and stay: it is told, and cut.
+func TestCertificateEnvironmentSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		conn, err := w.dialTLS(t, dialing{address: productionName, certificate: w.pushCertificate(t, demo, credential.PushSandbox)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		p := newPeer(t, conn)
+		p.drained(`NO_ERROR 0 {"reason":"BadCertificateEnvironment"}`)
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("it lasted %v", took)
+		}
+		if got, want := p.limits, []uint32{1000}; !slices.Equal(got, want) {
+			t.Errorf("limits: got %v, want %v", got, want)
+		}
+	})
 }
 
 // TestCertificateExpires proves that a certificate ends on a connection that
@@ -235,6 +279,14 @@ func TestEnvironmentByName(t *testing.T) {
 		{productionName, "api.development.push.apple.com", apns.Sandbox},
 		{productionName, "API.Sandbox.Push.Apple.com", apns.Sandbox},
 		{sandboxName, "api.push.apple.com", apns.Production},
+		{productionName, "api-broadcast.sandbox.push.apple.com", apns.Sandbox},
+		{sandboxName, "api-broadcast.push.apple.com", apns.Production},
+		{productionName, "api-manage-broadcast.sandbox.push.apple.com", apns.Sandbox},
+		{sandboxName, "api-manage-broadcast.push.apple.com", apns.Production},
+		{productionName, "gateway.sandbox.push.apple.com", apns.Sandbox},
+		{sandboxName, "gateway.push.apple.com", apns.Production},
+		{productionName, "feedback.sandbox.push.apple.com", apns.Sandbox},
+		{sandboxName, "feedback.push.apple.com", apns.Production},
 		{sandboxName, productionName, apns.Sandbox},
 	} {
 		p := w.dial(t, dialing{address: tt.address, serverName: tt.serverName})

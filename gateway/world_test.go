@@ -164,7 +164,7 @@ func (w *world) serverCertificate() func(*tls.ClientHelloInfo) (*tls.Certificate
 		mu.Lock()
 		defer mu.Unlock()
 		if cert == nil || time.Now().After(cert.Leaf.NotAfter) {
-			c, err := w.portal.ServerCertificate([]string{sandboxName, productionName, "api.push.apple.com", "api.sandbox.push.apple.com", "api.development.push.apple.com", "gateway.push.apple.com", "gateway.sandbox.push.apple.com"}, nil)
+			c, err := w.portal.ServerCertificate([]string{sandboxName, productionName, "*.push.apple.com", "*.sandbox.push.apple.com", "api.development.push.apple.com"}, nil)
 			if err != nil {
 				return nil, err
 			}
