@@ -38,8 +38,11 @@ type Config struct {
 	// is cut. Only a store that does not answer can take longer. Zero means 10
 	// seconds.
 	DrainTimeout time.Duration
+	// Limits bound what a provider may do beyond single requests. The zero value
+	// has none.
+	Limits Limits
 	// Logger gets a line for what goes wrong, and at debug level for each
-	// connection and refusal. Nil means slog.Default().
+	// connection and push. Nil means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -52,8 +55,9 @@ const (
 
 // Gateway serves providers.
 type Gateway struct {
-	cfg Config
-	tls *tls.Config
+	cfg      Config
+	tls      *tls.Config
+	throttle *throttle
 }
 
 // New returns a gateway, or says what the configuration lacks.
@@ -67,7 +71,11 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	g := &Gateway{cfg: cfg}
+	var err error
+	if cfg.Limits, err = cfg.Limits.withDefaults(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg, throttle: newThrottle(&cfg.Limits)}
 	g.tls = g.newTLS()
 	return g, nil
 }

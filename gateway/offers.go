@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/heraldpush/herald/h2"
 	"github.com/heraldpush/herald/registry"
@@ -118,10 +119,11 @@ func (s *session) offer(ctx context.Context, b *batch) {
 }
 
 // resolve fills in the address of each push, and takes those that have none out
-// of the batch (docs/protocol/provider.md#device-tokens). It returns what is
-// feedback.
+// of the batch (docs/protocol/provider.md#device-tokens), and those that come too
+// fast. It returns what is feedback.
 func (s *session) resolve(ctx context.Context, b *batch, refused *refusals) (gone []registry.FeedbackEntry) {
 	resolved := batch{b.requests[:0], b.offerings[:0]}
+	now := time.Now()
 	for i := range b.offerings {
 		r, o := b.requests[i], b.offerings[i]
 		var err error
@@ -130,6 +132,10 @@ func (s *session) resolve(ctx context.Context, b *batch, refused *refusals) (gon
 			if met, ok := metGone(err, o.Notification.Topic, s.env, o.DeviceToken); ok {
 				gone = append(gone, met)
 			}
+			continue
+		}
+		if err = s.gateway.throttle.take(o.Address, now); err != nil {
+			refused.add(r, o.Notification.ID, err)
 			continue
 		}
 		resolved.add(r, o)
