@@ -88,6 +88,7 @@ func (s *session) refuseAll(ctx context.Context, rs refusals) {
 		if !ok {
 			why = apns.Reject(apns.InternalServerError, "")
 		}
+		s.conduct.refuse(why.Reason)
 		reject(x.request, x.id, why)
 	}
 }

@@ -30,12 +30,17 @@ type departure struct {
 // even the last frames, so it is cut if it has not ended in time. Only the first
 // call counts.
 func (d *departure) begin(why apns.Reason) {
+	d.beginWith(http2.ErrCodeNo, wire.AppendRejection(nil, apns.Reject(why, "")))
+}
+
+// beginWith is begin, with what GOAWAY is to say.
+func (d *departure) beginWith(code http2.ErrCode, debugData []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ended || d.cut != nil {
 		return
 	}
-	d.conn.GoAway(http2.ErrCodeNo, wire.AppendRejection(nil, apns.Reject(why, "")))
+	d.conn.GoAway(code, debugData)
 	done := make(chan struct{})
 	d.done = done
 	d.cut = time.AfterFunc(d.within, func() {

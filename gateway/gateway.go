@@ -156,6 +156,7 @@ func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environm
 		Logger:               log,
 	})
 	s.departure = &departure{conn: c, raw: raw, within: drain}
+	s.conduct.setStreams = c.SetMaxConcurrentStreams
 	if s.misplaced() {
 		c.Refuse(http2.ErrCodeNo, wire.AppendRejection(nil, apns.Reject(apns.BadCertificateEnvironment, "")))
 	}

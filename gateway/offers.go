@@ -107,6 +107,7 @@ func (s *session) offer(ctx context.Context, b *batch) {
 		}
 	}
 	s.binding.settle(claimed, accepted > 0)
+	s.conduct.accept(accepted)
 	for i, r := range b.requests {
 		if o := &b.offerings[i]; o.Err != nil {
 			refused.add(r, o.Notification.ID, o.Err)

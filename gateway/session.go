@@ -8,17 +8,12 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/h2"
 	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/spool"
-)
-
-// Limits of a connection's concurrent streams
-// (docs/protocol/provider.md#settings).
-const (
-	streamsUnproven = 1    // before the first accepted provider token
-	streams         = 1000 // with a certificate, or from then on
 )
 
 // session is what the gateway knows of one provider's connection. It is the
@@ -34,6 +29,7 @@ type session struct {
 
 	queue     queue
 	binding   binding
+	conduct   conduct
 	departure *departure
 
 	// The rest belongs to the goroutine that reads.
@@ -43,8 +39,9 @@ type session struct {
 	// revoked is closed if anything was revoked since then.
 	revoked <-chan struct{}
 	// proven reports that a provider token was accepted.
-	proven bool
-	said   words
+	proven  bool
+	updates updates
+	said    words
 }
 
 func newSession(g *Gateway, env apns.Environment, state tls.ConnectionState, log *slog.Logger) *session {
@@ -55,6 +52,7 @@ func newSession(g *Gateway, env apns.Environment, state tls.ConnectionState, log
 	if len(state.PeerCertificates) > 0 {
 		s.certificate = state.PeerCertificates[0]
 	}
+	s.conduct = conduct{limits: &g.cfg.Limits, streams: s.initialStreams(), leave: s.dismiss}
 	return s
 }
 
@@ -106,7 +104,7 @@ func (s *session) check(r *h2.Request, h *headers) (o spool.Offering, sender *po
 	if err != nil {
 		return o, nil, err
 	}
-	if sender, err = s.admit(r, h); err != nil {
+	if sender, err = s.admit(h); err != nil {
 		return o, nil, err
 	}
 	topic, err := checkTopic(sender, h, &s.said)
@@ -124,7 +122,7 @@ func (s *session) check(r *h2.Request, h *headers) (o spool.Offering, sender *po
 
 // admit returns who sends: the holder of the certificate, or of the key that
 // signed the provider token.
-func (s *session) admit(r *h2.Request, h *headers) (*portal.Sender, error) {
+func (s *session) admit(h *headers) (*portal.Sender, error) {
 	if s.certificate != nil {
 		return s.admitCertificate()
 	}
@@ -139,11 +137,24 @@ func (s *session) admit(r *h2.Request, h *headers) (*portal.Sender, error) {
 	if err := s.binding.allows(sender); err != nil {
 		return nil, err
 	}
+	if err := s.renew(sender); err != nil {
+		return nil, err
+	}
 	if !s.proven {
 		s.proven = true
-		r.Conn().SetMaxConcurrentStreams(streams)
+		s.conduct.prove()
 	}
 	return sender, nil
+}
+
+// renew takes note of the provider token. The error is
+// TooManyProviderTokenUpdates.
+func (s *session) renew(sender *portal.Sender) error {
+	limits := &s.gateway.cfg.Limits
+	if this := signingOf(sender); limits.ProviderTokenInterval > 0 && !s.updates.has(this) {
+		return s.updates.take(this, time.Now(), limits)
+	}
+	return nil
 }
 
 // misplaced reports whether the provider's certificate is for the other
@@ -155,6 +166,12 @@ func (s *session) misplaced() bool {
 	}
 	_, err := s.admitCertificate()
 	return errors.Is(err, apns.Reject(apns.BadCertificateEnvironment, ""))
+}
+
+// dismiss ends the connection because its pushes were refused too often. No reason
+// goes with it: it would be one for the pushes in progress.
+func (s *session) dismiss() {
+	s.departure.beginWith(http2.ErrCodeEnhanceYourCalm, []byte("too many of your requests were refused"))
 }
 
 // admitCertificate returns the holder of the certificate, which is read once:
