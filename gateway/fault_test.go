@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -272,6 +273,29 @@ func TestForms(t *testing.T) {
 func TestNew(t *testing.T) {
 	if _, err := gateway.New(gateway.Config{}); err == nil {
 		t.Error("a gateway without anything: got no error")
+	}
+	w := newWorld(t)
+	for _, l := range []gateway.Limits{
+		{ProviderTokenInterval: -1},
+		{ProviderTokenTolerance: -1},
+		{DeviceBurst: -1},
+		{DeviceBurst: 1_000_001},
+		{DeviceInterval: -1},
+		{DeviceInterval: time.Hour + 1},
+		{SlowShare: -0.1},
+		{SlowShare: 1.1},
+		{SlowShare: math.NaN()},
+		{SlowWindow: -1},
+		{SlowAnswers: -1},
+		{MaxRefusals: -1},
+		{MaxBadDeviceTokens: -1},
+	} {
+		_, err := gateway.New(gateway.Config{
+			Portal: w.portal, Registry: w.registry, Spool: w.spool, ServerCertificate: w.serverCertificate(), Limits: l,
+		})
+		if err == nil {
+			t.Errorf("%+v: got no error", l)
+		}
 	}
 }
 

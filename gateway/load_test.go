@@ -17,6 +17,7 @@ import (
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/credential"
+	"github.com/heraldpush/herald/gateway"
 	"github.com/heraldpush/herald/spool"
 )
 
@@ -231,7 +232,9 @@ func TestAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	w := newWorld(t)
+	limits := gateway.ProductionLimits()
+	limits.DeviceBurst = 1_000_000
+	w := newWorldWith(t, options{limits: limits})
 	for _, mode := range []struct {
 		name string
 		dialing

@@ -70,6 +70,7 @@ type peer struct {
 
 	answers  map[uint32]*answer
 	limits   []uint32 // MAX_CONCURRENT_STREAMS of each SETTINGS
+	settings []string // each SETTINGS whole
 	goAways  []string
 	credited map[uint32]int // WINDOW_UPDATE
 	pongs    int
@@ -251,6 +252,11 @@ func (p *peer) tryRead() error {
 		if f.IsAck() {
 			return nil
 		}
+		var all []string
+		for i := range f.NumSettings() {
+			all = append(all, fmt.Sprintf("%v %d", f.Setting(i).ID, f.Setting(i).Val))
+		}
+		p.settings = append(p.settings, strings.Join(all, ", "))
 		limit, ok := f.Value(http2.SettingMaxConcurrentStreams)
 		if !ok {
 			return errors.New("SETTINGS without MAX_CONCURRENT_STREAMS")

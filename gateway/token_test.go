@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/credential"
 	"github.com/heraldpush/herald/portal"
@@ -218,6 +220,90 @@ func TestStreamLimit(t *testing.T) {
 	limits(1000)
 	p.want(w.push(t), accepted)
 	limits(1000)
+}
+
+// TestStreamLimitFalls proves that a provider token that is refused lowers the
+// limit, and the next accepted push raises it.
+func TestStreamLimitFalls(t *testing.T) {
+	w := newWorld(t)
+	by := func(token string) *push { return w.push(t).set("authorization", "bearer "+token) }
+	for _, tt := range []struct {
+		reason apns.Reason
+		push   *push
+	}{
+		{apns.ExpiredProviderToken, by(w.team.token(t, time.Now().Add(-2*time.Hour)))},
+		{apns.InvalidProviderToken, by("x")},
+		{apns.InvalidProviderToken, by(w.otherTeam.token(t, time.Now()))},
+	} {
+		t.Run(string(tt.reason), func(t *testing.T) {
+			p := w.dial(t, dialing{})
+			limits := func(want ...uint32) {
+				t.Helper()
+				p.settle()
+				if !slices.Equal(p.limits, want) {
+					t.Errorf("limits: got %v, want %v", p.limits, want)
+				}
+				p.settle() // the acknowledgement has been read too
+			}
+			p.want(w.push(t), accepted)
+			limits(1, 1000)
+			var open []uint32
+			for range 3 {
+				open = append(open, p.headers(w.push(t), false))
+			}
+			gone := w.push(t).set("apns-topic", string(second)).to(w.goneToken(t, second, apns.Sandbox))
+			for _, q := range []*push{tt.push, tt.push, w.push(t).to("x"), w.push(t).drop("authorization"), gone} {
+				if len(open) > 0 { // there is no room beside them
+					p.want(q, refused(tt.reason))
+					limits(1, 1000, 1)
+					p.want(q, "REFUSED_STREAM")
+					for _, id := range open {
+						p.must(p.fr.WriteRSTStream(id, http2.ErrCodeCancel))
+					}
+					open = nil
+					continue
+				}
+				p.ask(q)
+				limits(1, 1000, 1)
+			}
+			first := p.headers(w.push(t), false)
+			p.want(w.push(t), "REFUSED_STREAM")
+			p.must(p.fr.WriteData(first, true, []byte(hello)))
+			if got := p.await(first).outcome(); got != accepted {
+				t.Errorf("got %s, want %s", got, accepted)
+			}
+			limits(1, 1000, 1, 1000)
+			p.want(w.push(t).drop("authorization"), refused(apns.MissingProviderToken))
+			limits(1, 1000, 1, 1000)
+		})
+	}
+}
+
+// TestStreamLimitFallsBeneath proves that what is open when the limit falls is
+// served, and that the fall binds only whoever has heard of it.
+func TestStreamLimitFallsBeneath(t *testing.T) {
+	w := newWorld(t)
+	p := w.dial(t, dialing{})
+	p.want(w.push(t), accepted)
+	p.settle()
+	p.settle()
+	var open []uint32
+	for range 5 {
+		open = append(open, p.headers(w.push(t), false))
+	}
+	expired := p.send(w.push(t).set("authorization", "bearer "+w.team.token(t, time.Now().Add(-2*time.Hour))))
+	crossing := p.headers(w.push(t), false) // it crosses the SETTINGS
+	if got, want := p.await(expired).outcome(), refused(apns.ExpiredProviderToken); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, id := range append(open, crossing) {
+		p.must(p.fr.WriteData(id, true, []byte(hello)))
+	}
+	for _, id := range append(open, crossing) {
+		if got := p.await(id).outcome(); got != accepted {
+			t.Errorf("stream %d: got %s, want %s", id, got, accepted)
+		}
+	}
 }
 
 // TestManyStreams has as many requests in flight as the peer may open, and one

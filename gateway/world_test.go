@@ -91,6 +91,10 @@ func newWorld(tb testing.TB) *world {
 type options struct {
 	// notifications is how many the spool may store; zero means its default.
 	notifications int64
+	// limits are the gateway's; zero means none.
+	limits gateway.Limits
+	// debug has everything logged, not just what goes wrong.
+	debug bool
 	// early is called when there is no more than the portal with its teams:
 	// long times are best let pass then, as a spool does something each minute.
 	early func(w *world)
@@ -117,7 +121,11 @@ func newWorldWith(tb testing.TB, opt options) *world {
 	w.exceptions = &faultyRegistry{Store: memory.NewRegistry()}
 	w.registry, err = registry.Open(tb.Context(), registry.Config{Store: w.exceptions})
 	must(err)
-	log := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	level := slog.LevelWarn
+	if opt.debug {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: level}))
 	w.store = &faultySpool{Store: memory.NewSpool(0)}
 	w.spool, err = spool.New(spool.Config{Store: w.store, MaxNotifications: opt.notifications, Logger: log})
 	must(err)
@@ -126,7 +134,7 @@ func newWorldWith(tb testing.TB, opt options) *world {
 
 	w.gateway, err = gateway.New(gateway.Config{
 		Portal: w.portal, Registry: w.registry, Spool: w.spool, ServerCertificate: w.serverCertificate(),
-		DrainTimeout: drainTimeout, Logger: log,
+		DrainTimeout: drainTimeout, Limits: opt.limits, Logger: log,
 	})
 	must(err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
