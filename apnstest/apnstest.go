@@ -28,6 +28,7 @@ import (
 	"github.com/heraldpush/herald/apnsclient"
 	"github.com/heraldpush/herald/courier"
 	"github.com/heraldpush/herald/device"
+	"github.com/heraldpush/herald/gateway"
 	"github.com/heraldpush/herald/internal/memnet"
 	"github.com/heraldpush/herald/platform"
 	"github.com/heraldpush/herald/store/memory"
@@ -67,7 +68,7 @@ func New(t testing.TB) *Platform {
 	var err error
 	p.Platform, err = platform.Open(t.Context(), platform.Config{
 		PortalStore: memory.NewPortal(), RegistryStore: memory.NewRegistry(), SpoolStore: memory.NewSpool(repeatKeys),
-		DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler),
+		GatewayLimits: new(gateway.DevelopmentLimits()), DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(err)
 	p.Roots.AddCert(p.Portal.Root())

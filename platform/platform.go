@@ -38,6 +38,9 @@ type Config struct {
 	// ServerIPs are addresses of this platform, besides the loopback ones.
 	ServerIPs []netip.Addr
 
+	// GatewayLimits bound what the gateway puts up with from a provider. Nil
+	// means gateway.ProductionLimits().
+	GatewayLimits *gateway.Limits
 	// DrainTimeout is how long providers' connections may take to end when the
 	// platform stops. Zero means the gateway's default.
 	DrainTimeout time.Duration
@@ -95,9 +98,13 @@ func Open(ctx context.Context, cfg Config) (_ *Platform, err error) {
 			err = errors.Join(err, p.Spool.Close())
 		}
 	}()
+	limits := gateway.ProductionLimits()
+	if cfg.GatewayLimits != nil {
+		limits = *cfg.GatewayLimits
+	}
 	p.gateway, err = gateway.New(gateway.Config{
 		Portal: p.Portal, Registry: p.Registry, Spool: p.Spool, ServerCertificate: p.serverCertificate,
-		DrainTimeout: cfg.DrainTimeout, Logger: cfg.Logger.With(slog.String("door", "gateway")),
+		DrainTimeout: cfg.DrainTimeout, Limits: limits, Logger: cfg.Logger.With(slog.String("door", "gateway")),
 	})
 	if err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ import (
 	"github.com/heraldpush/herald/console"
 	"github.com/heraldpush/herald/courier"
 	"github.com/heraldpush/herald/device"
+	"github.com/heraldpush/herald/gateway"
 	"github.com/heraldpush/herald/platform"
 	"github.com/heraldpush/herald/store/memory"
 )
@@ -102,8 +103,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 func openPlatform(ctx context.Context, cfg Config, dir *home) (*platform.Platform, error) {
 	return platform.Open(ctx, platform.Config{
 		PortalStore: dir.PortalStore(), RegistryStore: dir.RegistryStore(), Sealer: dir.Sealer(),
-		SpoolStore: memory.NewSpool(repeatKeys),
-		ServerIPs:  []netip.Addr{cfg.Addr}, DrainTimeout: drainTimeout, Logger: cfg.Logger,
+		SpoolStore: memory.NewSpool(repeatKeys), GatewayLimits: new(gateway.DevelopmentLimits()),
+		ServerIPs: []netip.Addr{cfg.Addr}, DrainTimeout: drainTimeout, Logger: cfg.Logger,
 	})
 }
 
