@@ -9,6 +9,10 @@
 // refuses, refuses with an *apns.Rejection; any other error becomes
 // InternalServerError here, is logged once, and goes no further.
 //
+// What a provider may do beyond single requests is bounded by Limits: by the
+// provider tokens that it comes with (updates), by the device tokens that it sends
+// to (throttle), and by the answers that it gets (conduct).
+//
 // A provider's connection has three goroutines: one reads, and decides all that
 // can be decided from memory; one takes what it let pass, in batches, to the
 // registry and the spool, and answers; and one keeps the connection. So a store

@@ -211,6 +211,7 @@ func TestTooManyRequests(t *testing.T) {
 		// The other environment is another device token.
 		p = w.dial(t, dialing{address: productionName})
 		tell(p, q().to(w.deviceToken(t, demo, apns.Production)), accepted)
+		tell(p, q().to(w.goneToken(t, demo, apns.Production)), refused(apns.Unregistered))
 	})
 }
 
@@ -374,6 +375,21 @@ func TestTooManyRefusalsInProgress(t *testing.T) {
 		}
 		p.drained(dismissed, fmt.Sprintf(dismissed1, 5))
 	})
+}
+
+// TestTooManyRefusalsByLibrary proves that a library of providers goes on by
+// itself when its connection was ended, and when the stream limit fell.
+func TestTooManyRefusalsByLibrary(t *testing.T) {
+	w := newWorldWith(t, options{limits: gateway.Limits{MaxRefusals: 3, SlowShare: 0.5, SlowAnswers: 2}})
+	ask := w.library(t, dialing{})
+	for i := range 20 {
+		if got, want := ask(w.push(t).set("apns-priority", "7")).outcome(), refused(apns.BadPriority); got != want {
+			t.Errorf("push %d: got %s, want %s", i, got, want)
+		}
+	}
+	if got := ask(w.push(t)).outcome(); got != accepted {
+		t.Errorf("got %s, want %s", got, accepted)
+	}
 }
 
 // TestUniqueID proves that an accepted push has an apns-unique-id in the sandbox,
