@@ -22,7 +22,7 @@ type conduct struct {
 	// setStreams tells the provider how many streams it may have. It is called
 	// with the lock held, so that the last word is the last one.
 	setStreams func(n uint32)
-	// leave ends the connection.
+	// leave ends the connection. It is called once.
 	leave func()
 
 	mu      sync.Mutex
@@ -30,6 +30,7 @@ type conduct struct {
 
 	// Refusals, less the pushes that were accepted since; guarded by mu.
 	refusals, badDeviceTokens int
+	left                      bool // guarded by mu
 
 	// Answers of the window that began at since; guarded by mu.
 	since             time.Time
@@ -90,7 +91,8 @@ func (c *conduct) refuse(why apns.Reason) {
 	if why == apns.BadDeviceToken {
 		c.badDeviceTokens++
 	}
-	if reached(c.refusals, c.limits.MaxRefusals) || reached(c.badDeviceTokens, c.limits.MaxBadDeviceTokens) {
+	if !c.left && (reached(c.refusals, c.limits.MaxRefusals) || reached(c.badDeviceTokens, c.limits.MaxBadDeviceTokens)) {
+		c.left = true
 		c.leave()
 	}
 }

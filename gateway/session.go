@@ -171,6 +171,7 @@ func (s *session) misplaced() bool {
 // dismiss ends the connection because its pushes were refused too often. No reason
 // goes with it: it would be one for the pushes in progress.
 func (s *session) dismiss() {
+	s.log.Info("gateway ends a connection of which too many pushes were refused")
 	s.departure.beginWith(http2.ErrCodeEnhanceYourCalm, []byte("too many of your requests were refused"))
 }
 
