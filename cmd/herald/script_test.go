@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -31,6 +32,13 @@ func TestScript(t *testing.T) {
 			files, err := filepath.Abs("../../credential/testdata")
 			e.Setenv("CREDENTIALS", files)
 			return err
+		},
+		// race: the detector watches, which makes keys many times slower.
+		Condition: func(cond string) (bool, error) {
+			if cond != "race" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return raceEnabled, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"wait-for": waitFor, "wait-for-text": waitForText, "capture": capture, "mode": mode, "status": status, "read-run": readRun,
