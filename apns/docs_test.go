@@ -14,10 +14,14 @@ import (
 	"github.com/heraldpush/herald/apns"
 )
 
-const page = "../docs/protocol/provider.md"
+// The pages that are held to the code.
+const (
+	page      = "../docs/protocol/provider.md"
+	broadcast = "../docs/protocol/broadcast.md"
+)
 
-// section returns the lines of the page below a heading.
-func section(t *testing.T, heading string) string {
+// section returns the lines of a page below a heading.
+func section(t *testing.T, page, heading string) string {
 	t.Helper()
 	b, err := os.ReadFile(page)
 	if err != nil {
@@ -31,27 +35,41 @@ func section(t *testing.T, heading string) string {
 	return s
 }
 
-// The table of the page and the table of the code are one.
+// The tables of the pages and the table of the code are one.
 func TestReasonsAreDocumented(t *testing.T) {
 	want := make(map[string]int)
 	for _, r := range apns.AllReasons() {
 		want[string(r)] = r.Status()
 	}
+	got := documentedReasons(t, page)
+	for name, status := range documentedReasons(t, broadcast) {
+		if known, ok := got[name]; ok && known != status {
+			t.Errorf("%s: got %d in %s and %d in %s", name, known, page, status, broadcast)
+		}
+		got[name] = status
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("reasons and statuses in the pages (-code +pages):\n%s", d)
+	}
+}
+
+// documentedReasons returns the table of reasons of a page, with their
+// statuses.
+func documentedReasons(t *testing.T, page string) map[string]int {
+	t.Helper()
 	got := make(map[string]int)
 	row := regexp.MustCompile("(?m)^\\| (\\d{3}) \\| `(\\w+)` \\| \\S.* \\|$")
-	for _, m := range row.FindAllStringSubmatch(section(t, "Reasons"), -1) {
+	for _, m := range row.FindAllStringSubmatch(section(t, page, "Reasons"), -1) {
 		status, err := strconv.Atoi(m[1])
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, twice := got[m[2]]; twice {
-			t.Errorf("%s stands in the table twice", m[2])
+			t.Errorf("%s stands in the table of %s twice", m[2], page)
 		}
 		got[m[2]] = status
 	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("reasons and statuses in %s (-code +page):\n%s", page, d)
-	}
+	return got
 }
 
 // Every constant of the type Reason has a row in the code's table.
@@ -82,7 +100,7 @@ func TestPushTypesAreDocumented(t *testing.T) {
 	}
 	got := make(map[string]string)
 	row := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (?:\\+ `([^`]+)`)?")
-	for _, m := range row.FindAllStringSubmatch(section(t, "Push types"), -1) {
+	for _, m := range row.FindAllStringSubmatch(section(t, page, "Push types"), -1) {
 		got[m[1]] = m[2]
 	}
 	if d := cmp.Diff(want, got); d != "" {
@@ -90,8 +108,15 @@ func TestPushTypesAreDocumented(t *testing.T) {
 	}
 }
 
-// What the code cites is there.
+// What the code and the pages cite is there.
 func TestCitedHeadingsExist(t *testing.T) {
+	for _, page := range []string{page, broadcast} {
+		testCitedHeadings(t, page)
+	}
+}
+
+func testCitedHeadings(t *testing.T, page string) {
+	t.Helper()
 	b, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -101,8 +126,10 @@ func TestCitedHeadingsExist(t *testing.T) {
 		slug := strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(m[1], "/", ""), " ", "-"))
 		anchors[slug+m[2]] = true
 	}
-	cite := regexp.MustCompile(`docs/protocol/provider\.md#([a-z0-9-]+)`)
+	name := regexp.QuoteMeta(filepath.Base(page))
+	cite := regexp.MustCompile(`docs/protocol/` + name + `#([a-z0-9-]+)`)
 	inPage := regexp.MustCompile(`\]\(#([a-z0-9-]+)\)`)
+	amongPages := regexp.MustCompile(`\]\(` + name + `#([a-z0-9-]+)\)`)
 	check := func(file string, cites [][]string) {
 		for _, m := range cites {
 			if !anchors[m[1]] {
@@ -112,14 +139,22 @@ func TestCitedHeadingsExist(t *testing.T) {
 	}
 	check(page, inPage.FindAllStringSubmatch(string(b), -1))
 	err = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+		if err != nil || d.IsDir() {
 			return err
+		}
+		links := cite
+		switch filepath.Ext(path) {
+		case ".go":
+		case ".md":
+			links = amongPages
+		default:
+			return nil
 		}
 		src, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		check(path, cite.FindAllStringSubmatch(string(src), -1))
+		check(path, links.FindAllStringSubmatch(string(src), -1))
 		return nil
 	})
 	if err != nil {

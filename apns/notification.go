@@ -151,8 +151,16 @@ func (e Expiration) Stored(now time.Time) bool {
 
 // Deadline returns when a notification accepted at the given time is to be
 // discarded: at its expiration, but no later than MaxStorage after acceptance.
-func (e Expiration) Deadline(accepted time.Time) time.Time {
-	limit := accepted.Add(MaxStorage)
+func (e Expiration) Deadline(accepted time.Time) time.Time { return e.within(accepted.Add(MaxStorage)) }
+
+// ChannelDeadline is Deadline for a message on a channel, which is kept for no
+// longer than MaxChannelStorage.
+func (e Expiration) ChannelDeadline(accepted time.Time) time.Time {
+	return e.within(accepted.Add(MaxChannelStorage))
+}
+
+// within returns the time of e, but none after the limit.
+func (e Expiration) within(limit time.Time) time.Time {
 	if !e.set || e.seconds >= limit.Unix() {
 		return limit
 	}

@@ -9,7 +9,8 @@ import (
 // spelling and letter case.
 type Reason string
 
-// The reasons (docs/protocol/provider.md#reasons).
+// The reasons (docs/protocol/provider.md#reasons), and those of channels and
+// broadcasts alone (docs/protocol/broadcast.md#reasons).
 const (
 	BadCollapseID             Reason = "BadCollapseId"
 	BadDeviceToken            Reason = "BadDeviceToken"
@@ -45,6 +46,16 @@ const (
 	InternalServerError         Reason = "InternalServerError"
 	ServiceUnavailable          Reason = "ServiceUnavailable"
 	Shutdown                    Reason = "Shutdown"
+
+	BadChannelID              Reason = "BadChannelId"
+	BadRequestParams          Reason = "BadRequestParams"
+	BadRequestPayload         Reason = "BadRequestPayload"
+	CannotCreateChannelConfig Reason = "CannotCreateChannelConfig"
+	ChannelNotRegistered      Reason = "ChannelNotRegistered"
+	FeatureNotEnabled         Reason = "FeatureNotEnabled"
+	MissingChannelID          Reason = "MissingChannelId"
+	MissingPushType           Reason = "MissingPushType"
+	TopicMismatch             Reason = "TopicMismatch"
 )
 
 // meaning is a row of the table of reasons.
@@ -57,8 +68,8 @@ type meaning struct {
 var reasons = map[Reason]meaning{
 	BadCollapseID:               {400, "the collapse identifier is longer than 64 bytes"},
 	BadDeviceToken:              {400, "the device token is malformed, forged, or of the other environment"},
-	BadExpirationDate:           {400, "the apns-expiration header is not a time in seconds since the epoch"},
-	BadMessageID:                {400, "the apns-id header is not a UUID"},
+	BadExpirationDate:           {400, "the apns-expiration header is not a time in seconds since the epoch, or not one for this channel"},
+	BadMessageID:                {400, "the apns-id or apns-request-id header is not a UUID"},
 	BadPriority:                 {400, "the apns-priority header is not 10, 5 or 1, or not allowed for this push type"},
 	BadTopic:                    {400, "the apns-topic header is not a topic"},
 	DeviceTokenNotForTopic:      {400, "the device token belongs to another app or another kind of push"},
@@ -78,7 +89,7 @@ var reasons = map[Reason]meaning{
 	UnrelatedKeyIDInToken:       {403, "the key of the provider token is not related to the one this connection began with"},
 	BadEnvironmentKeyInToken:    {403, "the key of the provider token is for the other environment"},
 	BadPath:                     {404, "there is nothing at this path"},
-	MethodNotAllowed:            {405, "the method is not POST"},
+	MethodNotAllowed:            {405, "the method is not one of this service"},
 	ExpiredToken:                {410, "the device token has expired"},
 	Unregistered:                {410, "the device token is no longer active for the topic"},
 	PayloadTooLarge:             {413, "the payload is larger than its push type allows"},
@@ -87,6 +98,16 @@ var reasons = map[Reason]meaning{
 	InternalServerError:         {500, "a fault of the service"},
 	ServiceUnavailable:          {503, "the service is overloaded"},
 	Shutdown:                    {503, "the service is shutting down"},
+
+	BadChannelID:              {400, "the apns-channel-id header is not base64, or too long"},
+	BadRequestParams:          {400, "the request has an attribute that is unknown, missing, or of a value that cannot be"},
+	BadRequestPayload:         {400, "the body is not a JSON object"},
+	CannotCreateChannelConfig: {400, "the app has as many channels as it may have"},
+	ChannelNotRegistered:      {400, "there is no such channel in this environment"},
+	FeatureNotEnabled:         {400, "the app does not have the broadcast capability"},
+	MissingChannelID:          {400, "the apns-channel-id header is missing"},
+	MissingPushType:           {400, "the push type is missing"},
+	TopicMismatch:             {403, "the app in the path is not one that this certificate or key may send for"},
 }
 
 // Status returns the HTTP status that goes with r, 500 for an unknown reason.
