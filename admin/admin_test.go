@@ -27,6 +27,8 @@ func life(t *testing.T, at admin.Target) map[string]any {
 	note(admin.CreateTeam.Row, team)
 	note(admin.ListTeams.Row, must(t, at, admin.ListTeams, admin.Page{}))
 	note(admin.RegisterApp.Row, must(t, at, admin.RegisterApp, admin.AppRequest{Team: team.ID, BundleID: demo, Name: "Demo"}))
+	on := true
+	note(admin.SetBroadcast.Row, must(t, at, admin.SetBroadcast, admin.BroadcastSwitch{BundleID: demo, On: &on}))
 	cert := must(t, at, admin.IssueCertificate, admin.CertificateRequest{App: demo, Kind: credential.PushUniversal, CSR: csr(t)})
 	note(admin.IssueCertificate.Row, cert)
 	note(admin.ListApps.Row, must(t, at, admin.ListApps, admin.Page{}))

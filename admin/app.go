@@ -48,6 +48,24 @@ var (
 	}
 )
 
+// BroadcastSwitch is how an App ID's capability to broadcast is to be.
+type BroadcastSwitch struct {
+	BundleID apns.Topic `json:"bundle_id"`
+	// On is required.
+	On *bool `json:"on"`
+}
+
+// SetBroadcast is the operation on an App ID's capability to broadcast.
+var SetBroadcast = &Operation[BroadcastSwitch, portal.App]{
+	Row: Row{http.MethodPost, "/v1/portal/apps/{bundle_id}/broadcast", "Switches an App ID's capability to broadcast on, or off, which deletes all its channels for good."},
+	run: func(ctx context.Context, p *portal.Portal, in BroadcastSwitch) (portal.App, error) {
+		if in.On == nil {
+			return portal.App{}, newProblem(http.StatusBadRequest, CodeArgument, "", "on is missing")
+		}
+		return p.SetBroadcast(ctx, in.BundleID, *in.On)
+	},
+}
+
 // listable returns a with a list of certificates even if there are none.
 func listable(a portal.AppStatus) portal.AppStatus {
 	if a.Active == nil {

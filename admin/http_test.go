@@ -74,6 +74,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown query", "GET", "/v1/portal/teams?before=1", "", nil, 400, admin.CodeArgument},
 		{"query twice", "GET", "/v1/portal/teams?after=1&after=2", "", nil, 400, admin.CodeArgument},
 		{"no sequence number", "GET", "/v1/portal/audit?after=x", "", nil, 400, admin.CodeArgument},
+		{"neither on nor off", "POST", "/v1/portal/apps/com.example.demo/broadcast", `{}`, nil, 400, admin.CodeArgument},
 		{"no environment", "POST", "/v1/portal/keys", `{"environment":"moon"}`, nil, 400, admin.CodeArgument},
 		{"no recipient", "POST", "/v1/portal/backup", `{}`, nil, 400, admin.CodeRecipient},
 		{"bad recipient", "POST", "/v1/portal/backup", `{"recipients":["age1x"]}`, nil, 400, admin.CodeRecipient},

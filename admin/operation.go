@@ -47,7 +47,7 @@ type operation interface {
 var operations = []operation{
 	GetAuthority, GetCRL,
 	ListTeams, CreateTeam,
-	ListApps, GetApp, RegisterApp,
+	ListApps, GetApp, RegisterApp, SetBroadcast,
 	ListCertificates, GetCertificate, IssueCertificate, RevokeCertificate,
 	ListKeys, CreateKey, RevokeKey,
 	ListDevices, ActivateDevice, RevokeDevice,

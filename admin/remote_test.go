@@ -42,6 +42,8 @@ func TestProblems(t *testing.T) {
 		{"no team name", calling(admin.CreateTeam, admin.TeamRequest{}), 400, portal.CodeName},
 		{"no app", calling(admin.GetApp, admin.AppID{BundleID: "com.example.none"}), 404, portal.CodeApp},
 		{"no app name", calling(admin.GetApp, admin.AppID{}), 400, admin.CodeArgument},
+		{"no app to broadcast", calling(admin.SetBroadcast, admin.BroadcastSwitch{BundleID: "com.example.none", On: new(bool)}), 404, portal.CodeApp},
+		{"wildcard to broadcast", calling(admin.SetBroadcast, admin.BroadcastSwitch{BundleID: wild, On: new(bool)}), 409, portal.CodeWildcard},
 		{"dots", calling(admin.GetApp, admin.AppID{BundleID: ".."}), 404, portal.CodeApp},
 		{"slash", calling(admin.GetApp, admin.AppID{BundleID: "a/../b?c#d %41"}), 404, portal.CodeApp},
 		{"no bundle ID", calling(admin.RegisterApp, admin.AppRequest{Team: team.ID, BundleID: "not one"}), 400, portal.CodeBundleID},

@@ -13,10 +13,11 @@ import (
 type App struct {
 	// BundleID is explicit, such as "com.example.demo", or a wildcard, such as
 	// "com.example.*".
-	BundleID apns.Topic  `json:"bundle_id"`
-	Team     apns.TeamID `json:"team"`
-	Name     string      `json:"name"`
-	Created  time.Time   `json:"created"`
+	BundleID  apns.Topic  `json:"bundle_id"`
+	Team      apns.TeamID `json:"team"`
+	Name      string      `json:"name"`
+	Created   time.Time   `json:"created"`
+	Broadcast Broadcast   `json:"broadcast"`
 }
 
 // Wildcard reports whether a stands for many bundle IDs. Such an App ID cannot

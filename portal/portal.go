@@ -33,6 +33,7 @@ type Portal struct {
 	verified     map[string]verified     // accepted provider tokens; guarded by mu
 	revocations  []Revocation            // since Open; guarded by mu
 	revoked      chan struct{}           // closed and replaced at each revocation; guarded by mu
+	broadcasts   chan struct{}           // closed and replaced when an app's Broadcast changes; guarded by mu
 }
 
 // Config says what a Portal is made of.
@@ -79,6 +80,7 @@ func Open(ctx context.Context, cfg Config) (*Portal, error) {
 		store: cfg.Store, sealer: cfg.Sealer, changing: make(chan struct{}, 1),
 		keys: make(map[apns.KeyID]*Key), apps: make(map[apns.Topic]*App), certificates: make(map[string]*Certificate),
 		devices: make(map[string]time.Time), verified: make(map[string]verified), revoked: make(chan struct{}),
+		broadcasts: make(chan struct{}),
 	}
 	if err := p.openAuthority(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("opening portal: %w", err)
