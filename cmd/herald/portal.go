@@ -18,7 +18,7 @@ import (
 type portalCmd struct {
 	Init      portalInitCmd      `cmd:"" help:"Make a folder with a portal and its certificate authority."`
 	Team      portalTeamCmd      `cmd:"" help:"Teams: add, list."`
-	App       portalAppCmd       `cmd:"" help:"App IDs: add, list, show."`
+	App       portalAppCmd       `cmd:"" help:"App IDs: add, list, show, broadcast."`
 	Cert      portalCertCmd      `cmd:"" help:"Push certificates: issue, list, show, download, revoke."`
 	Key       portalKeyCmd       `cmd:"" help:"Signing keys (.p8): new, list, revoke."`
 	Device    portalDeviceCmd    `cmd:"" help:"Devices and their enrolment codes: enrol, codes, withdraw, sign, list, revoke."`

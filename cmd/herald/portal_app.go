@@ -17,6 +17,8 @@ type portalAppCmd struct {
 	Add  portalAppAddCmd  `cmd:"" help:"Enter an App ID."`
 	List portalAppListCmd `cmd:"" help:"List the App IDs and how far each has come with push."`
 	Show portalAppShowCmd `cmd:"" help:"Show an App ID with its active certificates."`
+
+	Broadcast portalAppBroadcastCmd `cmd:"" help:"Switch the capability to broadcast on or off."`
 }
 
 // portalAppAddCmd enters an App ID.
@@ -96,6 +98,13 @@ func pushOf(a portal.AppStatus) string {
 	return string(a.Push)
 }
 
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
 // portalAppShowCmd shows an App ID.
 type portalAppShowCmd struct {
 	BundleID string `arg:"" help:"The App ID."`
@@ -112,7 +121,7 @@ func (c portalAppShowCmd) Run(ctx context.Context, s streams) error {
 		return c.print(s, a, func(w io.Writer) error {
 			err := table(w,
 				[]string{"App ID", string(a.BundleID)}, []string{"Name", a.Name}, []string{"Team", string(a.Team)},
-				[]string{"Entered", day(a.Created)}, []string{"Push", pushOf(a)})
+				[]string{"Entered", day(a.Created)}, []string{"Push", pushOf(a)}, []string{"Broadcast", onOff(a.Broadcast.On)})
 			if err != nil || len(a.Active) == 0 {
 				return err
 			}

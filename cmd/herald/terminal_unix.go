@@ -17,7 +17,18 @@ import (
 
 // askTerminal asks the person at the terminal for a line that is not shown as
 // it is typed.
-func askTerminal(ctx context.Context, prompt string) (_ string, err error) {
+func askTerminal(ctx context.Context, prompt string) (string, error) {
+	return readTerminal(ctx, prompt, true)
+}
+
+// confirmTerminal asks the person at the terminal for a line that is shown as
+// it is typed.
+func confirmTerminal(ctx context.Context, prompt string) (string, error) {
+	return readTerminal(ctx, prompt, false)
+}
+
+// readTerminal asks for a line, which may be hidden as it is typed.
+func readTerminal(ctx context.Context, prompt string, hidden bool) (_ string, err error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return "", errNoTerminal
@@ -28,9 +39,11 @@ func askTerminal(ctx context.Context, prompt string) (_ string, err error) {
 	if err != nil {
 		return "", errNoTerminal
 	}
-	hidden := *before
-	hidden.Lflag &^= unix.ECHO
-	if err := unix.IoctlSetTermios(fd, setTermios, &hidden); err != nil {
+	changed := *before
+	if hidden {
+		changed.Lflag &^= unix.ECHO
+	}
+	if err := unix.IoctlSetTermios(fd, setTermios, &changed); err != nil {
 		return "", fmt.Errorf("terminal: %w", err)
 	}
 	defer func() {
@@ -41,7 +54,9 @@ func askTerminal(ctx context.Context, prompt string) (_ string, err error) {
 	if _, err := io.WriteString(tty, prompt); err != nil {
 		return "", fmt.Errorf("terminal: %w", err)
 	}
-	defer io.WriteString(tty, "\n") //nolint:errcheck // for the eye
+	if hidden {
+		defer io.WriteString(tty, "\n") //nolint:errcheck // for the eye
+	}
 	if err := waitForLine(ctx, fd); err != nil {
 		return "", err
 	}
