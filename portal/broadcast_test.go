@@ -36,7 +36,7 @@ func wantClosed(t *testing.T, c <-chan struct{}, want bool) {
 }
 
 func TestSetBroadcast(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	withDemo(t, p)
 	terms, changed := p.Broadcasts()
 	if len(terms) > 0 {
@@ -83,7 +83,7 @@ func TestSetBroadcast(t *testing.T) {
 }
 
 func TestSetBroadcastRefused(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	team := withDemo(t, p)
 	if _, err := p.RegisterApp(t.Context(), team.ID, "com.example.*", "all"); err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestSetBroadcastRefused(t *testing.T) {
 }
 
 func TestMayBroadcast(t *testing.T) {
-	p := open(t, "")
+	p := open(t)
 	team := withDemo(t, p)
 	other, err := p.CreateTeam(t.Context(), "Other")
 	if err != nil {
