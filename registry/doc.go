@@ -1,5 +1,6 @@
 // Package registry is the room of those who can receive: devices, their
-// tokens, and whether an app on a device still wants its notifications.
+// tokens, whether an app on a device still wants its notifications, and the
+// channels that devices follow.
 //
 // A token needs no directory. It is sealed: 32 bytes of AES-SIV (RFC 5297)
 // over the device's ordinal, the topic's ordinal, the environment and a
@@ -8,6 +9,9 @@
 // leads, and the same app on the same device gets the same token each time it
 // asks. Only exceptions are looked up: an app that was removed from a device,
 // and the generation its next token will carry.
+//
+// A channel belongs to an app in an environment, for as long as the app's
+// capability to broadcast is not switched off ([ChannelOwner]).
 //
 // What a push meets of removed apps is kept as feedback, which providers of the
 // legacy interface read (docs/protocol/legacy.md#feedback).

@@ -18,18 +18,22 @@ var ErrUnknownToken = errors.New("registry: not a token of this service and envi
 // Registry knows the devices and what their tokens mean. It is safe for
 // concurrent use.
 type Registry struct {
-	store   Store
-	sealers map[apns.Environment]*siv // never changes
-	topics  sync.Map                  // apns.TopicHash → uint32, a cache of the store
+	store       Store
+	sealers     map[apns.Environment]*siv // never changes
+	topics      sync.Map                  // apns.TopicHash → uint32, a cache of the store
+	maxChannels int
 }
 
 // Config says what a Registry is made of.
 type Config struct {
-	// Store keeps devices, topics and exceptions. Required.
+	// Store keeps devices, topics, exceptions and channels. Required.
 	Store Store
 	// Sealer seals the token keys at rest. Nil leaves them as they are, for a
 	// store that is never written to a disk.
 	Sealer Sealer
+	// MaxChannels is how many channels an app may have in an environment. Zero
+	// means MaxChannels.
+	MaxChannels int
 }
 
 // Sealer keeps secrets that are stored unreadable to those who have the store
@@ -52,11 +56,14 @@ func Open(ctx context.Context, cfg Config) (*Registry, error) {
 	if cfg.Sealer == nil {
 		cfg.Sealer = unsealed{}
 	}
+	if cfg.MaxChannels == 0 {
+		cfg.MaxChannels = MaxChannels
+	}
 	stored, err := cfg.Store.TokenKeys(ctx, func() (map[apns.Environment][]byte, error) { return newTokenKeys(cfg.Sealer) })
 	if err != nil {
 		return nil, fmt.Errorf("opening registry: %w", err)
 	}
-	r := &Registry{store: cfg.Store, sealers: make(map[apns.Environment]*siv)}
+	r := &Registry{store: cfg.Store, sealers: make(map[apns.Environment]*siv), maxChannels: cfg.MaxChannels}
 	for _, env := range apns.Environments {
 		key, err := cfg.Sealer.Open(sealContext(env), stored[env])
 		if err == nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/heraldpush/herald/apns"
 )
 
-// ErrNotFound says that the store has no such device or topic.
+// ErrNotFound says that the store has no such device, topic or channel.
 var ErrNotFound = errors.New("not found")
 
 // Store keeps what a Registry must remember. It is safe for concurrent use;
@@ -37,6 +37,7 @@ type Store interface {
 	// PutException stores it.
 	PutException(ctx context.Context, a apns.Address, x Exception) error
 
+	ChannelStore
 	FeedbackStore
 }
 

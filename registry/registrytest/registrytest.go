@@ -27,8 +27,15 @@ func Run(t *testing.T, open func(t *testing.T) (store registry.Store, reopen fun
 		"Topics":     topics,
 		"Exceptions": exceptions,
 		"Feedback":   feedback,
-		"Concurrent": concurrent,
-		"Random":     random,
+
+		"Channels":           channels,
+		"ChannelLimit":       channelLimit,
+		"ChannelOrdinals":    channelOrdinals,
+		"RetainChannels":     retainChannels,
+		"ConcurrentChannels": concurrentChannels,
+		"RandomChannels":     randomChannels,
+		"Concurrent":         concurrent,
+		"Random":             random,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}

@@ -12,6 +12,7 @@ import (
 type Registry struct {
 	known    guarded[registryState]
 	feedback feedback
+	channels
 }
 
 var _ registry.Store = (*Registry)(nil)

@@ -26,6 +26,7 @@ type registryStatements struct {
 	topic, enterTopic                          *sql.Stmt
 	exception, putException, takeExceptionBack *sql.Stmt
 	feedback                                   feedbackStatements
+	channels                                   channelStatements
 }
 
 func prepareRegistry(p *preparer) registryStatements {
@@ -48,6 +49,7 @@ func prepareRegistry(p *preparer) registryStatements {
 		takeExceptionBack: p.stmt("DELETE FROM exceptions WHERE device = ? AND topic = ? AND environment = ?"),
 
 		feedback: prepareFeedback(p),
+		channels: prepareChannels(p),
 	}
 }
 

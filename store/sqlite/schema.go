@@ -59,6 +59,18 @@ CREATE TABLE feedback (
 ) STRICT;
 
 CREATE INDEX feedback_lists ON feedback (topic, environment, number);
+`, `
+CREATE TABLE channels (
+	ordinal     INTEGER PRIMARY KEY AUTOINCREMENT, -- never given a second time
+	id          TEXT NOT NULL UNIQUE,
+	app         TEXT NOT NULL,
+	environment TEXT NOT NULL,
+	term        INTEGER NOT NULL,
+	policy      INTEGER NOT NULL,
+	created     INTEGER
+) STRICT;
+
+CREATE INDEX channels_of_owners ON channels (app, environment, term, ordinal);
 `}
 
 // VersionError says that a database was written by a later version of Herald.
