@@ -53,6 +53,13 @@
 // attached, then reads the store. So a notification is seen by one of them at
 // least, and the inbox drops what it sees twice, by its timestamp.
 //
+// # Channels
+//
+// What is broadcast on a channel is for every device that follows it, so it is
+// kept once, and not for each of them: [Spool.Publish] stores the latest message
+// where the channel's policy says so, for apns.MaxChannelStorage at most, and
+// [Spool.Latest] returns it for a device that comes late.
+//
 // # Inside
 //
 // The rules are a pure machine, one for each attached device, that is given an

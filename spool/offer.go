@@ -111,9 +111,7 @@ func (s *Spool) admit(w *Write, now time.Time) (write bool, err error) {
 		return false, nil
 	}
 	if s.overloaded(w.Keep) {
-		r := apns.Reject(apns.ServiceUnavailable, "spool is full")
-		r.RetryAfter = overloadRetryAfter
-		return false, r
+		return false, errOverload()
 	}
 	s.offers.Add(1)
 	s.calls.Add(1)
@@ -122,6 +120,12 @@ func (s *Spool) admit(w *Write, now time.Time) (write bool, err error) {
 		w.RepeatUntil = now.Add(s.config.RepeatWindow)
 	}
 	return true, nil
+}
+
+func errOverload() error {
+	r := apns.Reject(apns.ServiceUnavailable, "spool is full")
+	r.RetryAfter = overloadRetryAfter
+	return r
 }
 
 func errShutdown() error { return apns.Reject(apns.Shutdown, "spool is closed") }

@@ -41,7 +41,7 @@ type Store interface {
 	// may return entries that have expired.
 	Load(ctx context.Context, box Mailbox, limit int) ([]Entry, error)
 
-	// Expire removes entries that have expired at the time now, and returns how
+	// Expire removes entries and messages that have expired at the time now, and returns how
 	// many. It may leave those that did so within the last minute. It also
 	// forgets repeat keys whose time is over.
 	Expire(ctx context.Context, now time.Time) (int, error)
@@ -52,6 +52,8 @@ type Store interface {
 
 	// Close makes everything durable and releases what the store holds.
 	Close() error
+
+	ChannelStore
 }
 
 // ErrStoreClosed is what the methods of a Store return after Close.
@@ -154,9 +156,9 @@ func NewRepeatKey(t apns.DeviceToken, id apns.NotificationID) RepeatKey {
 
 // Usage says how full a store is.
 type Usage struct {
-	// Notifications counts the entries.
+	// Notifications counts the entries, and the messages of channels.
 	Notifications int64
-	// Bytes is the sum of their Entry.Bytes.
+	// Bytes is the sum of their Entry.Bytes and Message.Bytes.
 	Bytes int64
 	// Newest is the latest timestamp among those that were put and may still be
 	// there; zero for a new store. The spool's timestamps go on from it, even

@@ -16,18 +16,19 @@ import (
 // without an index. Real stores are compared with it, and tests of the room run
 // on it. It forgets no repeat key before its time.
 type Model struct {
-	mu      sync.Mutex
-	closed  bool
-	entries map[apns.Address]spool.Entry
-	repeats map[spool.RepeatKey]time.Time
-	newest  spool.Timestamp
+	mu       sync.Mutex
+	closed   bool
+	entries  map[apns.Address]spool.Entry
+	repeats  map[spool.RepeatKey]time.Time
+	messages map[apns.ChannelID]spool.Message
+	newest   spool.Timestamp
 }
 
 var _ spool.Store = (*Model)(nil)
 
 // NewModel returns an empty store.
 func NewModel() *Model {
-	return &Model{entries: map[apns.Address]spool.Entry{}, repeats: map[spool.RepeatKey]time.Time{}}
+	return &Model{entries: map[apns.Address]spool.Entry{}, repeats: map[spool.RepeatKey]time.Time{}, messages: map[apns.ChannelID]spool.Message{}}
 }
 
 // Put implements spool.Store.
@@ -92,19 +93,48 @@ func (m *Model) Expire(_ context.Context, now time.Time) (int, error) {
 	if m.closed {
 		return 0, spool.ErrStoreClosed
 	}
-	before := len(m.entries)
+	before := len(m.entries) + len(m.messages)
 	maps.DeleteFunc(m.entries, func(_ apns.Address, e spool.Entry) bool { return e.Expired(now) })
 	maps.DeleteFunc(m.repeats, func(_ spool.RepeatKey, until time.Time) bool { return !until.After(now) })
-	return before - len(m.entries), nil
+	maps.DeleteFunc(m.messages, func(_ apns.ChannelID, x spool.Message) bool { return x.Expired(now) })
+	return before - len(m.entries) - len(m.messages), nil
+}
+
+// PutMessage implements spool.Store.
+func (m *Model) PutMessage(_ context.Context, x spool.Message) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return spool.ErrStoreClosed
+	}
+	if m.messages[x.Channel].Timestamp <= x.Timestamp {
+		m.messages[x.Channel] = x
+		m.newest = max(m.newest, x.Timestamp)
+	}
+	return nil
+}
+
+// Message implements spool.Store.
+func (m *Model) Message(_ context.Context, c apns.ChannelID) (spool.Message, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return spool.Message{}, false, spool.ErrStoreClosed
+	}
+	x, ok := m.messages[c]
+	return x, ok, nil
 }
 
 // Usage implements spool.Store.
 func (m *Model) Usage() spool.Usage {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	u := spool.Usage{Notifications: int64(len(m.entries)), Newest: m.newest}
+	u := spool.Usage{Notifications: int64(len(m.entries) + len(m.messages)), Newest: m.newest}
 	for _, e := range m.entries {
 		u.Bytes += e.Bytes()
+	}
+	for _, x := range m.messages {
+		u.Bytes += x.Bytes()
 	}
 	return u
 }

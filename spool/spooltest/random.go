@@ -22,7 +22,7 @@ func testRandomOperations(t *testing.T, open Open) {
 			}
 		}()
 		rt.Repeat(map[string]func(*rapid.T){
-			"put": r.put, "delete": r.delete, "expire": r.expire, "open again": r.openAgain, "": r.compare,
+			"put": r.put, "publish": r.publish, "delete": r.delete, "expire": r.expire, "open again": r.openAgain, "": r.compare,
 		})
 	})
 }
@@ -100,6 +100,11 @@ func (r *random) expire(rt *rapid.T) {
 			rt.Skip("an entry has just expired")
 		}
 	}
+	for _, m := range r.model.messages {
+		if d := m.Deadline(); d.After(now.Add(-time.Minute)) && !d.After(now) {
+			rt.Skip("a message has just expired")
+		}
+	}
 	got, err := r.store.Expire(r.ctx.Context(), now)
 	if err != nil {
 		rt.Fatalf("expire: %v", err)
@@ -124,6 +129,7 @@ func (r *random) openAgain(rt *rapid.T) {
 }
 
 func (r *random) compare(rt *rapid.T) {
+	r.compareMessages(rt)
 	for d := apns.DeviceOrdinal(1); d <= randomDevices; d++ {
 		box := spool.MailboxOf(address(d, 0))
 		got, err := r.store.Load(r.ctx.Context(), box, randomTopics)

@@ -48,6 +48,12 @@ func Run(t *testing.T, open Open) {
 		{"many writers", testManyWriters},
 		{"expire", testExpire},
 		{"usage", testUsage},
+		{"newest message of a channel", testMessages},
+		{"messages expire", testMessagesExpire},
+		{"usage of messages", testMessageUsage},
+		{"messages, closed", testMessagesClosed},
+		{"messages, opened again", testMessagesOpenedAgain},
+		{"many publishers", testManyPublishers},
 		{"closed", testClosed},
 		{"opened again", testOpenedAgain},
 	} {

@@ -24,6 +24,8 @@ type Spool struct {
 
 	boxes   [spoolShards]spoolBoxes
 	repeats [spoolShards]spoolRepeats
+
+	messages spoolMessages
 }
 
 var _ spool.Store = (*Spool)(nil)
@@ -126,7 +128,7 @@ func (s *Spool) Expire(ctx context.Context, now time.Time) (n int, err error) {
 		r.forget(now)
 		r.mu.Unlock()
 	}
-	return n, nil
+	return n + s.expireMessages(now), nil
 }
 
 // Usage implements spool.Store.
@@ -176,9 +178,14 @@ func (s *Spool) keep(e spool.Entry) {
 	heap.Push(&b.expiry, held)
 	s.notifications.Add(1)
 	s.bytes.Add(e.Bytes())
+	s.raise(e.Timestamp)
+}
+
+// raise notes that t was put.
+func (s *Spool) raise(t spool.Timestamp) {
 	for {
 		newest := s.newest.Load()
-		if int64(e.Timestamp) <= newest || s.newest.CompareAndSwap(newest, int64(e.Timestamp)) {
+		if int64(t) <= newest || s.newest.CompareAndSwap(newest, int64(t)) {
 			return
 		}
 	}
