@@ -36,8 +36,14 @@ func (s *session) accept(ctx context.Context, r *h2.Request, id apns.Notificatio
 
 // reject answers a push that is refused (docs/protocol/provider.md#answers).
 func reject(r *h2.Request, id apns.NotificationID, why *apns.Rejection) {
+	rejectNamed(r, "apns-id", id, why)
+}
+
+// rejectNamed answers a request that is refused and goes by the ID in a header
+// of this name.
+func rejectNamed(r *h2.Request, header string, id apns.NotificationID, why *apns.Rejection) {
 	fields := [3]hpack.HeaderField{
-		{Name: "apns-id", Value: string(id)},
+		{Name: header, Value: string(id)},
 		{Name: "content-type", Value: "application/json"},
 	}
 	n := 2

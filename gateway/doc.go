@@ -9,13 +9,18 @@
 // refuses, refuses with an *apns.Rejection; any other error becomes
 // InternalServerError here, is logged once, and goes no further.
 //
+// Broadcasts and the management of their channels are requests on the same
+// connections (docs/protocol/broadcast.md). Beyond portal, registry and spool
+// they share admission, binding and refusals with pushes.
+//
 // What a provider may do beyond single requests is bounded by Limits: by the
 // provider tokens that it comes with (updates), by the device tokens that it sends
 // to (throttle), and by the answers that it gets (conduct).
 //
 // A provider's connection has three goroutines: one reads, and decides all that
 // can be decided from memory; one takes what it let pass, in batches, to the
-// registry and the spool, and answers; and one keeps the connection. So a store
+// registry and the spool, and answers; and one keeps the connection. A
+// further one is there while requests about channels or broadcasts wait. So a store
 // that must wait for a disk never stops the reading.
 //
 // A connection of the legacy interface takes the same road. One of its goroutines

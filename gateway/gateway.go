@@ -175,6 +175,7 @@ func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environm
 	}
 	s.departure.end()
 	stop()
+	s.errands.wait()
 	log.DebugContext(ctx, "provider connection ended", slog.Any("reason", err))
 }
 

@@ -7,7 +7,8 @@ import (
 )
 
 // hosts are Apple's names of the services that providers talk to
-// (docs/protocol/provider.md#environments).
+// (docs/protocol/provider.md#environments,
+// docs/protocol/broadcast.md#addresses).
 var hosts = map[string]apns.Environment{
 	"api.push.apple.com":             apns.Production,
 	"api.sandbox.push.apple.com":     apns.Sandbox,

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/wire"
 )
 
 // dialing says how a provider connects.
@@ -312,7 +313,11 @@ func (p *peer) await(id uint32) *answer {
 	if a.reset != "" && len(a.frames) == 0 {
 		return a
 	}
-	if err := checkForm(p.asked[id], a); err != nil {
+	form := checkForm
+	if wire.IsBroadcastPath(p.asked[id].path) {
+		form = checkBroadcastForm
+	}
+	if err := form(p.asked[id], a); err != nil {
 		p.t.Errorf("form of the answer on stream %d: %v\n%+v", id, err, a)
 	}
 	return a

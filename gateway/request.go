@@ -12,8 +12,8 @@ import (
 	"github.com/heraldpush/herald/wire"
 )
 
-// maxBodyBytes is the largest payload of all push types.
-var maxBodyBytes = apns.PushTypeVoIP.MaxPayloadBytes()
+// maxBodyBytes is the largest payload of all push types, and of broadcasts.
+var maxBodyBytes = max(apns.PushTypeVoIP.MaxPayloadBytes(), apns.MaxBroadcastBytes)
 
 // header is one of the header fields that the provider API knows; all others
 // are ignored (docs/protocol/provider.md#headers).

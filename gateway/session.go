@@ -14,6 +14,7 @@ import (
 	"github.com/heraldpush/herald/h2"
 	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/spool"
+	"github.com/heraldpush/herald/wire"
 )
 
 // session is what the gateway knows of one provider's connection. It is the
@@ -28,6 +29,7 @@ type session struct {
 	certificate *x509.Certificate
 
 	queue     queue
+	errands   errands
 	binding   binding
 	conduct   conduct
 	departure *departure
@@ -83,6 +85,10 @@ func (s *session) initialStreams() uint32 {
 // ServeRequest decides about a push as far as that needs no store, and refuses
 // it or puts it in the queue.
 func (s *session) ServeRequest(r *h2.Request) {
+	if wire.IsBroadcastPath(r.Path) {
+		s.serveBroadcast(r)
+		return
+	}
 	h := readHeaders(r.Fields)
 	id := h.notificationID()
 	o, sender, err := s.check(r, &h)

@@ -91,6 +91,8 @@ func newWorld(tb testing.TB) *world {
 type options struct {
 	// notifications is how many the spool may store; zero means its default.
 	notifications int64
+	// channels is how many an app may have; zero means the registry's default.
+	channels int
 	// limits are the gateway's; zero means none.
 	limits gateway.Limits
 	// debug has everything logged, not just what goes wrong.
@@ -119,7 +121,7 @@ func newWorldWith(tb testing.TB, opt options) *world {
 		opt.early(w)
 	}
 	w.exceptions = &faultyRegistry{Store: memory.NewRegistry()}
-	w.registry, err = registry.Open(tb.Context(), registry.Config{Store: w.exceptions})
+	w.registry, err = registry.Open(tb.Context(), registry.Config{Store: w.exceptions, MaxChannels: opt.channels})
 	must(err)
 	level := slog.LevelWarn
 	if opt.debug {
@@ -381,6 +383,8 @@ type faultyRegistry struct {
 
 	mu  sync.Mutex
 	get func(ctx context.Context) error // before each Exception; guarded by mu
+
+	channel func(ctx context.Context) error // before each call about channels; guarded by mu
 }
 
 // before has f called before each Exception; nil for nothing.
