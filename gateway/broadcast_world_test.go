@@ -31,13 +31,13 @@ const (
 func newBroadcastWorld(tb testing.TB, opt options) *world {
 	tb.Helper()
 	w := newWorldWith(tb, opt)
-	w.setBroadcast(tb, demo, true)
+	w.setBroadcast(tb, true)
 	return w
 }
 
-func (w *world) setBroadcast(tb testing.TB, app apns.Topic, on bool) portal.Broadcast {
+func (w *world) setBroadcast(tb testing.TB, on bool) portal.Broadcast {
 	tb.Helper()
-	a, err := w.portal.SetBroadcast(tb.Context(), app, on)
+	a, err := w.portal.SetBroadcast(tb.Context(), demo, on)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -61,19 +61,19 @@ func TestCapability(t *testing.T) {
 	p := w.dial(t, dialing{})
 	p.want(w.list(t), refused(apns.FeatureNotEnabled))
 	p.want(w.create(t, 0), refused(apns.FeatureNotEnabled))
-	if got, want := w.setBroadcast(t, demo, true), (portal.Broadcast{On: true, Term: 1}); got != want {
+	if got, want := w.setBroadcast(t, true), (portal.Broadcast{On: true, Term: 1}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	c := apns.ChannelID(p.want(w.create(t, 1), created).get("apns-channel-id")[0])
 	p.want(w.broadcast(t, c), accepted)
 
-	w.setBroadcast(t, demo, false)
+	w.setBroadcast(t, false)
 	for _, q := range []*push{w.list(t), w.create(t, 0), w.about(t, "GET", c), w.about(t, "DELETE", c), w.broadcast(t, c)} {
 		p.want(q, refused(apns.FeatureNotEnabled))
 	}
 	p.want(w.push(t), accepted)
 
-	w.setBroadcast(t, demo, true)
+	w.setBroadcast(t, true)
 	if got := p.channels(w.list(t)); len(got) > 0 {
 		t.Errorf("after it was switched off: got %q, want none", got)
 	}

@@ -175,7 +175,8 @@ func retainChannels(t *testing.T, open opener) {
 		for i, env := range apns.Environments {
 			wantChannels(t, s, registry.ChannelOwner{App: "com.example.on", Environment: env, Term: 2}, kept[2*i:2*i+2]...)
 			for _, o := range []registry.ChannelOwner{
-				{App: "com.example.on", Environment: env, Term: 1}, {App: "com.example.on", Environment: env, Term: 3},
+				{App: "com.example.on", Environment: env, Term: 1},
+				{App: "com.example.on", Environment: env, Term: 3},
 				{App: "com.example.off", Environment: env, Term: 2},
 			} {
 				wantChannels(t, s, o)
