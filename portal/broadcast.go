@@ -60,18 +60,24 @@ func (p *Portal) SetBroadcast(ctx context.Context, bundleID apns.Topic, on bool)
 	return a, nil
 }
 
-// Broadcasts returns the App IDs whose capability to broadcast is on, with its
-// term, and a channel that is closed at the next change of that.
-func (p *Portal) Broadcasts() (terms map[apns.Topic]uint64, changed <-chan struct{}) {
+// EndedBroadcasts returns the last term that has ended of each App ID whose
+// capability to broadcast was ever switched off, and a channel that is closed
+// when one is switched. Channels of such terms, and of those before, are of no
+// use any more.
+func (p *Portal) EndedBroadcasts() (ended map[apns.Topic]uint64, changed <-chan struct{}) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	terms = make(map[apns.Topic]uint64)
+	ended = make(map[apns.Topic]uint64)
 	for _, a := range p.apps {
+		last := a.Broadcast.Term
 		if a.Broadcast.On {
-			terms[a.BundleID] = a.Broadcast.Term
+			last--
+		}
+		if last > 0 {
+			ended[a.BundleID] = last
 		}
 	}
-	return terms, p.broadcasts
+	return ended, p.broadcasts
 }
 
 // Broadcast returns the term in which the sender may broadcast to an app, and

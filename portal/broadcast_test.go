@@ -38,28 +38,31 @@ func wantClosed(t *testing.T, c <-chan struct{}, want bool) {
 func TestSetBroadcast(t *testing.T) {
 	p := open(t)
 	withDemo(t, p)
-	terms, changed := p.Broadcasts()
-	if len(terms) > 0 {
-		t.Errorf("at first: got %v, want none", terms)
+	ended, changed := p.EndedBroadcasts()
+	if len(ended) > 0 {
+		t.Errorf("at first: got %v, want none", ended)
 	}
+	none, one := map[apns.Topic]uint64{}, map[apns.Topic]uint64{demo: 1}
 	for _, step := range []struct {
 		on, changes bool
 		want        portal.Broadcast
+		ended       map[apns.Topic]uint64
 	}{
-		{false, false, portal.Broadcast{}},
-		{true, true, portal.Broadcast{On: true, Term: 1}},
-		{true, false, portal.Broadcast{On: true, Term: 1}},
-		{false, true, portal.Broadcast{Term: 1}},
-		{false, false, portal.Broadcast{Term: 1}},
-		{true, true, portal.Broadcast{On: true, Term: 2}},
+		{false, false, portal.Broadcast{}, none},
+		{true, true, portal.Broadcast{On: true, Term: 1}, none},
+		{true, false, portal.Broadcast{On: true, Term: 1}, none},
+		{false, true, portal.Broadcast{Term: 1}, one},
+		{false, false, portal.Broadcast{Term: 1}, one},
+		{true, true, portal.Broadcast{On: true, Term: 2}, one},
+		{false, true, portal.Broadcast{Term: 2}, map[apns.Topic]uint64{demo: 2}},
 	} {
 		if got := switchBroadcast(t, p, step.on); got != step.want {
 			t.Errorf("got %+v, want %+v", got, step.want)
 		}
 		wantClosed(t, changed, step.changes)
-		terms, changed = p.Broadcasts()
-		if got, on := terms[demo]; on != step.want.On || on && got != step.want.Term {
-			t.Errorf("terms: got %v, want %+v", terms, step.want)
+		ended, changed = p.EndedBroadcasts()
+		if diff := cmp.Diff(step.ended, ended); diff != "" {
+			t.Errorf("ended terms (-want +got):\n%s", diff)
 		}
 		a, err := p.App(t.Context(), demo)
 		if err != nil || a.Broadcast != step.want {
@@ -77,7 +80,7 @@ func TestSetBroadcast(t *testing.T) {
 		}
 	}
 	off, on := "com.example.demo: off, its channels are deleted", "com.example.demo: on"
-	if diff := cmp.Diff([]string{on, off, on}, got); diff != "" {
+	if diff := cmp.Diff([]string{on, off, on, off}, got); diff != "" {
 		t.Errorf("audit log (-want +got):\n%s", diff)
 	}
 }
@@ -88,7 +91,7 @@ func TestSetBroadcastRefused(t *testing.T) {
 	if _, err := p.RegisterApp(t.Context(), team.ID, "com.example.*", "all"); err != nil {
 		t.Fatal(err)
 	}
-	_, changed := p.Broadcasts()
+	_, changed := p.EndedBroadcasts()
 	for bundleID, want := range map[apns.Topic]portal.Code{
 		"com.example.none": portal.CodeApp, "com.example.*": portal.CodeWildcard, "org.example.*": portal.CodeWildcard, "": portal.CodeApp,
 	} {

@@ -80,10 +80,10 @@ func (r *Registry) Channels(ctx context.Context, o ChannelOwner) ([]apns.Channel
 	return ids, nil
 }
 
-// RetainChannels has the store forget the channels of all terms but these, each
-// the term of an app, and returns how many. They have ended before.
-func (r *Registry) RetainChannels(ctx context.Context, terms map[apns.Topic]uint64) (forgotten int, err error) {
-	if forgotten, err = r.store.RetainChannels(ctx, terms); err != nil {
+// EndChannels has the store forget the channels of terms that have ended, up to
+// the last one of each app, and returns how many. Nobody asks for them any more.
+func (r *Registry) EndChannels(ctx context.Context, ended map[apns.Topic]uint64) (forgotten int, err error) {
+	if forgotten, err = r.store.EndChannels(ctx, ended); err != nil {
 		return 0, fmt.Errorf("forgetting channels: %w", err)
 	}
 	return forgotten, nil

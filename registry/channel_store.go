@@ -24,7 +24,7 @@ type ChannelStore interface {
 	// RemoveChannel removes the channel of an owner with this ID, or returns
 	// ErrNotFound.
 	RemoveChannel(ctx context.Context, o ChannelOwner, id apns.ChannelID) error
-	// RetainChannels removes each channel whose term is not the one that its app
-	// has in terms, in either environment, and returns how many.
-	RetainChannels(ctx context.Context, terms map[apns.Topic]uint64) (int, error)
+	// EndChannels removes each channel whose term is the last one of its app in
+	// ended, or an earlier one, in both environments, and returns how many.
+	EndChannels(ctx context.Context, ended map[apns.Topic]uint64) (int, error)
 }

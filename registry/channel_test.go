@@ -56,7 +56,7 @@ func TestChannels(t *testing.T) {
 	later.Term++
 	_, err = r.Channel(t.Context(), later, ids[1])
 	wantReason(t, "in the next term", err, apns.ChannelNotRegistered)
-	if n, err := r.RetainChannels(t.Context(), map[apns.Topic]uint64{owner.App: later.Term}); n != 1 || err != nil {
+	if n, err := r.EndChannels(t.Context(), map[apns.Topic]uint64{owner.App: owner.Term}); n != 1 || err != nil {
 		t.Errorf("got %d, %v, want 1", n, err)
 	}
 }
@@ -82,7 +82,7 @@ func (burning) RemoveChannel(context.Context, registry.ChannelOwner, apns.Channe
 	return errDisk
 }
 
-func (burning) RetainChannels(context.Context, map[apns.Topic]uint64) (int, error) {
+func (burning) EndChannels(context.Context, map[apns.Topic]uint64) (int, error) {
 	return 0, errDisk
 }
 
@@ -95,7 +95,7 @@ func TestChannelFaults(t *testing.T) {
 	_, createErr := r.CreateChannel(t.Context(), owner, apns.NoMessageStored)
 	_, readErr := r.Channel(t.Context(), owner, "AAAA")
 	_, listErr := r.Channels(t.Context(), owner)
-	_, retainErr := r.RetainChannels(t.Context(), nil)
+	_, retainErr := r.EndChannels(t.Context(), nil)
 	for what, err := range map[string]error{
 		"create": createErr, "read": readErr, "list": listErr, "retain": retainErr, "delete": r.DeleteChannel(t.Context(), owner, "AAAA"),
 	} {

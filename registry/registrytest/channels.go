@@ -148,7 +148,7 @@ func channelOrdinals(t *testing.T, open opener) {
 	}
 }
 
-func retainChannels(t *testing.T, open opener) {
+func endChannels(t *testing.T, open opener) {
 	s, reopen := open(t)
 	var gone int
 	var kept []registry.Channel
@@ -158,7 +158,7 @@ func retainChannels(t *testing.T, open opener) {
 				o := registry.ChannelOwner{App: app, Environment: env, Term: term}
 				for range term {
 					c := enter(t, s, newChannel(o))
-					if app == "com.example.on" && term == 2 {
+					if app == "com.example.on" && term == 3 {
 						kept = append(kept, c)
 					} else {
 						gone++
@@ -167,27 +167,30 @@ func retainChannels(t *testing.T, open opener) {
 			}
 		}
 	}
-	terms := map[apns.Topic]uint64{"com.example.on": 2, "com.example.none": 1}
-	if n, err := s.RetainChannels(t.Context(), terms); n != gone || err != nil {
+	ended := map[apns.Topic]uint64{"com.example.on": 2, "com.example.off": 3, "com.example.none": 1}
+	if n, err := s.EndChannels(t.Context(), nil); n != 0 || err != nil {
+		t.Errorf("nothing has ended: got %d, %v, want none", n, err)
+	}
+	if n, err := s.EndChannels(t.Context(), ended); n != gone || err != nil {
 		t.Errorf("got %d, %v, want %d", n, err, gone)
 	}
 	s = twice(t, s, reopen, func(s registry.Store) {
 		for i, env := range apns.Environments {
-			wantChannels(t, s, registry.ChannelOwner{App: "com.example.on", Environment: env, Term: 2}, kept[2*i:2*i+2]...)
+			wantChannels(t, s, registry.ChannelOwner{App: "com.example.on", Environment: env, Term: 3}, kept[3*i:3*i+3]...)
 			for _, o := range []registry.ChannelOwner{
 				{App: "com.example.on", Environment: env, Term: 1},
-				{App: "com.example.on", Environment: env, Term: 3},
-				{App: "com.example.off", Environment: env, Term: 2},
+				{App: "com.example.on", Environment: env, Term: 2},
+				{App: "com.example.off", Environment: env, Term: 3},
 			} {
 				wantChannels(t, s, o)
 			}
 		}
-		if n, err := s.RetainChannels(t.Context(), terms); n != 0 || err != nil {
+		if n, err := s.EndChannels(t.Context(), ended); n != 0 || err != nil {
 			t.Errorf("again: got %d, %v, want none", n, err)
 		}
 	})
-	if n, err := s.RetainChannels(t.Context(), nil); n != len(kept) || err != nil {
-		t.Errorf("nothing: got %d, %v, want %d", n, err, len(kept))
+	if n, err := s.EndChannels(t.Context(), map[apns.Topic]uint64{"com.example.on": 1 << 63}); n != len(kept) || err != nil {
+		t.Errorf("all: got %d, %v, want %d", n, err, len(kept))
 	}
 }
 
@@ -275,10 +278,10 @@ func randomChannels(t *testing.T, open opener) {
 				continue
 			}
 			before := len(model)
-			model = slices.DeleteFunc(model, func(c registry.Channel) bool { return c.App != o.App || c.Term != o.Term })
-			n, err := s.RetainChannels(t.Context(), map[apns.Topic]uint64{o.App: o.Term})
+			model = slices.DeleteFunc(model, func(c registry.Channel) bool { return c.App == o.App && c.Term <= o.Term })
+			n, err := s.EndChannels(t.Context(), map[apns.Topic]uint64{o.App: o.Term})
 			if err != nil || n != before-len(model) {
-				t.Fatalf("RetainChannels: got %d, %v, want %d", n, err, before-len(model))
+				t.Fatalf("EndChannels: got %d, %v, want %d", n, err, before-len(model))
 			}
 		case 7:
 			wantChannels(t, s, o, of(o)...)

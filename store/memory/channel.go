@@ -71,12 +71,12 @@ func (s *channels) RemoveChannel(_ context.Context, o registry.ChannelOwner, id 
 	return nil
 }
 
-// RetainChannels implements registry.Store.
-func (s *channels) RetainChannels(_ context.Context, terms map[apns.Topic]uint64) (removed int, _ error) {
+// EndChannels implements registry.Store.
+func (s *channels) EndChannels(_ context.Context, ended map[apns.Topic]uint64) (removed int, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for o, theirs := range s.of {
-		if term, ok := terms[o.App]; ok && term == o.Term {
+		if last, ok := ended[o.App]; !ok || o.Term > last {
 			continue
 		}
 		for id := range theirs {

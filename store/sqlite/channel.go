@@ -12,8 +12,7 @@ import (
 )
 
 type channelStatements struct {
-	enter, get, list, count, remove *sql.Stmt
-	terms, removeTerm               *sql.Stmt
+	enter, get, list, count, remove, end *sql.Stmt
 }
 
 func prepareChannels(p *preparer) channelStatements {
@@ -21,12 +20,11 @@ func prepareChannels(p *preparer) channelStatements {
 	return channelStatements{
 		enter: p.stmt("INSERT INTO channels (id, app, environment, term, policy, created)" +
 			" VALUES (?, ?, ?, ?, ?, ?) RETURNING ordinal"),
-		get:        p.stmt("SELECT ordinal, policy, created FROM channels" + ofOwner + " AND id = ?"),
-		list:       p.stmt("SELECT id FROM channels" + ofOwner + " ORDER BY ordinal"),
-		count:      p.stmt("SELECT count(*) FROM channels" + ofOwner),
-		remove:     p.stmt("DELETE FROM channels" + ofOwner + " AND id = ?"),
-		terms:      p.stmt("SELECT DISTINCT app, term FROM channels"),
-		removeTerm: p.stmt("DELETE FROM channels WHERE app = ? AND term = ?"),
+		get:    p.stmt("SELECT ordinal, policy, created FROM channels" + ofOwner + " AND id = ?"),
+		list:   p.stmt("SELECT id FROM channels" + ofOwner + " ORDER BY ordinal"),
+		count:  p.stmt("SELECT count(*) FROM channels" + ofOwner),
+		remove: p.stmt("DELETE FROM channels" + ofOwner + " AND id = ?"),
+		end:    p.stmt("DELETE FROM channels WHERE app = ? AND term <= ?"),
 	}
 }
 
@@ -86,16 +84,19 @@ func (r *Registry) Channels(ctx context.Context, o registry.ChannelOwner) (ids [
 	if err != nil {
 		return nil, err
 	}
-	err = r.each(ctx, r.read.channels.list, key, func(row *sql.Rows) error {
-		var id string
-		err := row.Scan(&id)
-		ids = append(ids, apns.ChannelID(id))
-		return err
-	})
+	rows, err := r.read.channels.list.QueryContext(ctx, key...)
 	if err != nil {
-		return nil, err
+		return nil, fault(r.db.path, err)
 	}
-	return ids, nil
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fault(r.db.path, err)
+		}
+		ids = append(ids, apns.ChannelID(id))
+	}
+	return ids, fault(r.db.path, rows.Err())
 }
 
 // RemoveChannel implements registry.Store.
@@ -105,42 +106,32 @@ func (r *Registry) RemoveChannel(ctx context.Context, o registry.ChannelOwner, i
 		return err
 	}
 	return r.db.writer.change(ctx, func(ctx context.Context) error {
-		n, err := r.removed(ctx, r.written.channels.remove, append(key, string(id))...)
+		res, err := r.written.channels.remove.ExecContext(ctx, append(key, string(id))...)
+		if err != nil {
+			return fault(r.db.path, err)
+		}
+		n, err := res.RowsAffected()
 		if err == nil && n == 0 {
 			return registry.ErrNotFound
 		}
-		return err
+		return fault(r.db.path, err)
 	})
 }
 
-// RetainChannels implements registry.Store.
-func (r *Registry) RetainChannels(ctx context.Context, terms map[apns.Topic]uint64) (removed int, err error) {
-	type appTerm struct {
-		app  string
-		term int64
-	}
+// EndChannels implements registry.Store.
+func (r *Registry) EndChannels(ctx context.Context, ended map[apns.Topic]uint64) (removed int, err error) {
 	err = r.db.writer.change(ctx, func(ctx context.Context) error {
 		removed = 0
-		var over []appTerm
-		err := r.each(ctx, r.written.channels.terms, nil, func(row *sql.Rows) error {
-			var x appTerm
-			if err := row.Scan(&x.app, &x.term); err != nil {
-				return err
-			}
-			if term, ok := terms[apns.Topic(x.app)]; !ok || term != uint64(x.term) { //nolint:gosec // ownerKey let it in
-				over = append(over, x)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, x := range over {
-			n, err := r.removed(ctx, r.written.channels.removeTerm, x.app, x.term)
+		for app, last := range ended {
+			res, err := r.written.channels.end.ExecContext(ctx, string(app), int64(min(last, math.MaxInt64)))
 			if err != nil {
-				return err
+				return fault(r.db.path, err)
 			}
-			removed += n
+			n, err := res.RowsAffected()
+			if err != nil {
+				return fault(r.db.path, err)
+			}
+			removed += int(n)
 		}
 		return nil
 	})
@@ -148,29 +139,4 @@ func (r *Registry) RetainChannels(ctx context.Context, terms map[apns.Topic]uint
 		return 0, err
 	}
 	return removed, nil
-}
-
-// removed runs a statement and returns how many rows it removed.
-func (r *Registry) removed(ctx context.Context, s *sql.Stmt, args ...any) (int, error) {
-	res, err := s.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, fault(r.db.path, err)
-	}
-	n, err := res.RowsAffected()
-	return int(n), fault(r.db.path, err)
-}
-
-// each calls f for each row of a query.
-func (r *Registry) each(ctx context.Context, s *sql.Stmt, args []any, f func(*sql.Rows) error) (err error) {
-	rows, err := s.QueryContext(ctx, args...)
-	if err != nil {
-		return fault(r.db.path, err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if err := f(rows); err != nil {
-			return fault(r.db.path, err)
-		}
-	}
-	return fault(r.db.path, rows.Err())
 }
