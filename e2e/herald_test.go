@@ -36,6 +36,8 @@ type devFile struct {
 	LegacyProduction   string `json:"legacy.production"`
 	FeedbackSandbox    string `json:"feedback.sandbox"`
 	FeedbackProduction string `json:"feedback.production"`
+	ChannelsSandbox    string `json:"channels.sandbox"`
+	ChannelsProduction string `json:"channels.production"`
 	Courier            string `json:"courier"`
 	HTTP               string `json:"http"`
 	Activation         string `json:"activation"`

@@ -24,8 +24,8 @@ type Developer struct {
 }
 
 // Develop does what a developer does once before the first push: creates a
-// team, registers an App ID, sends the portal a certificate signing request
-// made with key, and has it create a signing key.
+// team, registers an App ID that can broadcast, sends the portal a certificate
+// signing request made with key, and has it create a signing key.
 func (p *Platform) Develop(ctx context.Context, team string, app apns.Topic, key crypto.Signer) (Developer, error) {
 	var d Developer
 	var err error
@@ -33,6 +33,9 @@ func (p *Platform) Develop(ctx context.Context, team string, app apns.Topic, key
 		return d, err
 	}
 	if _, err = p.Portal.RegisterApp(ctx, d.Team.ID, app, team); err != nil {
+		return d, err
+	}
+	if _, err = p.Portal.SetBroadcast(ctx, app, true); err != nil {
 		return d, err
 	}
 	d.Topic = app

@@ -155,6 +155,10 @@ type Listeners struct {
 	// Legacy and Feedback have those of its legacy interface, and of the
 	// feedback service that belongs to that.
 	Legacy, Feedback map[apns.Environment]net.Listener
+	// Channels has further listeners of the gateways, for the management of
+	// channels, which Apple has at an address of its own. What it serves is the
+	// same.
+	Channels map[apns.Environment]net.Listener
 	// Courier is for devices and their activation.
 	Courier net.Listener
 }
@@ -170,7 +174,7 @@ func (l Listeners) Close() error {
 
 func (l Listeners) all() (all []net.Listener) {
 	for _, env := range apns.Environments {
-		for _, of := range []map[apns.Environment]net.Listener{l.Gateway, l.Legacy, l.Feedback} {
+		for _, of := range []map[apns.Environment]net.Listener{l.Gateway, l.Legacy, l.Feedback, l.Channels} {
 			if one := of[env]; one != nil {
 				all = append(all, one)
 			}
@@ -195,9 +199,12 @@ func (p *Platform) Serve(ctx context.Context, l Listeners) error {
 			}
 		})
 	}
-	for env, one := range l.Gateway {
-		serve(func() error { return p.gateway.Serve(ctx, one, env) })
+	for _, of := range []map[apns.Environment]net.Listener{l.Gateway, l.Channels} {
+		for env, one := range of {
+			serve(func() error { return p.gateway.Serve(ctx, one, env) })
+		}
 	}
+	doors.Go(func() { p.forgetChannels(ctx) })
 	for env, one := range l.Legacy {
 		serve(func() error { return p.gateway.ServeLegacy(ctx, one, env) })
 	}

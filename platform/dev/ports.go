@@ -33,6 +33,9 @@ const (
 	productionLegacyPort   = 3195
 	productionFeedbackPort = 3196
 
+	sandboxChannelsPort    = 2198
+	productionChannelsPort = 3198
+
 	courierPort = 5223
 	httpPort    = 8030
 )
@@ -60,6 +63,7 @@ func listen(ctx context.Context, addr netip.Addr, ports Ports) (*listeners, erro
 		Gateway:  make(map[apns.Environment]net.Listener),
 		Legacy:   make(map[apns.Environment]net.Listener),
 		Feedback: make(map[apns.Environment]net.Listener),
+		Channels: make(map[apns.Environment]net.Listener),
 	}}
 	for _, l := range []struct {
 		part string
@@ -72,6 +76,8 @@ func listen(ctx context.Context, addr netip.Addr, ports Ports) (*listeners, erro
 		{"sandbox feedback", sandboxFeedbackPort, func(l net.Listener) { ls.platform.Feedback[apns.Sandbox] = l }},
 		{"production legacy interface", productionLegacyPort, func(l net.Listener) { ls.platform.Legacy[apns.Production] = l }},
 		{"production feedback", productionFeedbackPort, func(l net.Listener) { ls.platform.Feedback[apns.Production] = l }},
+		{"sandbox channels", sandboxChannelsPort, func(l net.Listener) { ls.platform.Channels[apns.Sandbox] = l }},
+		{"production channels", productionChannelsPort, func(l net.Listener) { ls.platform.Channels[apns.Production] = l }},
 		{"courier", courierPort, func(l net.Listener) { ls.platform.Courier = l }},
 		{"console", httpPort, func(l net.Listener) { ls.http = l }},
 	} {

@@ -28,6 +28,8 @@ const (
 	KeyLegacyProduction   Key = "legacy.production"        // host:port
 	KeyFeedbackSandbox    Key = "feedback.sandbox"         // host:port
 	KeyFeedbackProduction Key = "feedback.production"      // host:port
+	KeyChannelsSandbox    Key = "channels.sandbox"         // host:port
+	KeyChannelsProduction Key = "channels.production"      // host:port
 	KeyCourier            Key = "courier"                  // host:port
 	KeyHTTP               Key = "http"                     // base URL of console and platform API
 	KeyAPIKey             Key = "api_key"                  // of the platform API, another at each run
@@ -56,6 +58,8 @@ func (r *rig) values(phone *device.Device, token, idle apns.DeviceToken, apiKey 
 		KeyLegacyProduction:   r.listeners.platform.Legacy[apns.Production].Addr().String(),
 		KeyFeedbackSandbox:    r.listeners.platform.Feedback[apns.Sandbox].Addr().String(),
 		KeyFeedbackProduction: r.listeners.platform.Feedback[apns.Production].Addr().String(),
+		KeyChannelsSandbox:    r.listeners.platform.Channels[apns.Sandbox].Addr().String(),
+		KeyChannelsProduction: r.listeners.platform.Channels[apns.Production].Addr().String(),
 		KeyCourier:            r.listeners.platform.Courier.Addr().String(),
 		KeyHTTP:               "http://" + r.listeners.http.Addr().String(),
 		KeyAPIKey:             apiKey,
@@ -83,6 +87,7 @@ func (v Values) facts() []console.Fact {
 		{Name: "Production gateway", Value: v[KeyGatewayProduction]},
 		{Name: "Sandbox legacy interface", Value: v[KeyLegacySandbox]},
 		{Name: "Sandbox feedback", Value: v[KeyFeedbackSandbox]},
+		{Name: "Sandbox channels", Value: v[KeyChannelsSandbox]},
 		{Name: "Courier", Value: v[KeyCourier]},
 		{Name: "Activation", Value: v[KeyActivation]},
 		{Name: "Team ID", Value: v[KeyTeamID]},
