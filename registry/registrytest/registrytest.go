@@ -31,7 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) (store registry.Store, reopen fun
 		"Channels":           channels,
 		"ChannelLimit":       channelLimit,
 		"ChannelOrdinals":    channelOrdinals,
-		"EndChannels":     endChannels,
+		"EndChannels":        endChannels,
 		"ConcurrentChannels": concurrentChannels,
 		"RandomChannels":     randomChannels,
 		"Concurrent":         concurrent,
