@@ -10,6 +10,7 @@ import (
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/credential"
+	"github.com/heraldpush/herald/gateway"
 	"github.com/heraldpush/herald/portal"
 )
 
@@ -311,4 +312,23 @@ func FuzzBroadcast(f *testing.F) {
 			p.channels(w.list(t))
 		}
 	})
+}
+
+// TestBroadcastConduct proves that answers about channels count for a
+// connection's conduct as those to pushes do.
+func TestBroadcastConduct(t *testing.T) {
+	w := newBroadcastWorld(t, options{limits: gateway.Limits{MaxRefusals: 3}})
+	p := w.dial(t, dialing{})
+	for range 5 { // each refusal is made up for
+		p.want(w.about(t, "GET", "AAAA"), refused(apns.ChannelNotRegistered))
+		p.channels(w.list(t))
+	}
+	p.want(w.about(t, "GET", "AAAA"), refused(apns.ChannelNotRegistered))
+	p.want(w.about(t, "GET", ""), refused(apns.MissingChannelID))
+	p.want(w.broadcast(t, "AAAA"), refused(apns.ChannelNotRegistered))
+	for p.tryRead() == nil {
+	}
+	if len(p.goAways) == 0 || !strings.HasPrefix(p.goAways[0], "ENHANCE_YOUR_CALM ") {
+		t.Errorf("GOAWAY: got %q, want ENHANCE_YOUR_CALM", p.goAways)
+	}
 }
