@@ -104,3 +104,21 @@ func TestChannelFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestMaxChannels proves the limit that holds where nobody set another.
+func TestMaxChannels(t *testing.T) {
+	r, err := registry.Open(t.Context(), registry.Config{Store: memory.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10_000 {
+		if _, err := r.CreateChannel(t.Context(), owner, apns.NoMessageStored); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = r.CreateChannel(t.Context(), owner, apns.NoMessageStored)
+	wantReason(t, "number 10,001", err, apns.CannotCreateChannelConfig)
+	if ids, err := r.Channels(t.Context(), owner); len(ids) != 10_000 || err != nil {
+		t.Errorf("got %d channels, %v, want 10,000", len(ids), err)
+	}
+}
