@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,6 +57,10 @@ func TestHerald(t *testing.T) {
 			}
 			if passed := report.Count("", conformance.Passed); passed < 900 {
 				t.Errorf("got %d cases that pass, want 900 at least", passed)
+			}
+			slices.SortFunc(report, func(a, b conformance.Result) int { return int(b.Milliseconds - a.Milliseconds) })
+			for _, r := range report[:15] {
+				t.Log(r.Milliseconds, r.Line())
 			}
 			var table strings.Builder
 			if err := report.WriteTable(&table); err != nil {

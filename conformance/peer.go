@@ -258,36 +258,13 @@ func (p *peer) blockOf(q *request, how string) ([]byte, error) {
 	case "plain":
 		return plainBlock(q), nil
 	}
-	fields := append(pseudo(q), q.fields...)
-	for _, f := range fields {
-		if f.Value == omitted {
-			continue
-		}
+	for _, f := range q.all() {
 		f.Sensitive = how == "never indexed"
 		if err := p.enc.WriteField(f); err != nil {
 			return nil, err
 		}
 	}
 	return p.block.Bytes(), nil
-}
-
-// omitted is the value of a pseudo-header that is not to be sent.
-const omitted = "(none)"
-
-// pseudo returns the pseudo-headers of a request, which a case may set like
-// others.
-func pseudo(q *request) []hpack.HeaderField {
-	fields := []hpack.HeaderField{
-		{Name: ":method", Value: q.method}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: q.path},
-		{Name: ":authority", Value: "api.push.apple.com"},
-	}
-	for i, f := range fields {
-		if set := q.get(f.Name); len(set) > 0 {
-			fields[i].Value = set[0]
-			q.drop(f.Name)
-		}
-	}
-	return fields
 }
 
 // plainBlock encodes headers as literals that are not indexed and not
@@ -306,10 +283,7 @@ func plainBlock(q *request) (b []byte) {
 		}
 		b = append(b, s...)
 	}
-	for _, f := range append(pseudo(q), q.fields...) {
-		if f.Value == omitted {
-			continue
-		}
+	for _, f := range q.all() {
 		b = append(b, 0)
 		text(f.Name)
 		text(f.Value)

@@ -12,6 +12,7 @@ import (
 // request is a request as it will be on the wire.
 type request struct {
 	method, path string
+	pseudo       map[string]string // pseudo-headers that are set otherwise
 	fields       []hpack.HeaderField
 	body         []byte
 }
@@ -32,6 +33,30 @@ func (q *request) drop(name string) {
 
 func (q *request) add(name, value string) {
 	q.fields = append(q.fields, hpack.HeaderField{Name: name, Value: value})
+}
+
+func (q *request) setPseudo(name, value string) {
+	if q.pseudo == nil {
+		q.pseudo = make(map[string]string)
+	}
+	q.pseudo[name] = value
+}
+
+// omitted is the value of a pseudo-header that is not to be sent.
+const omitted = "(none)"
+
+// all returns the headers of a request as they go out: the pseudo-headers, then
+// the others.
+func (q *request) all() []hpack.HeaderField {
+	set := map[string]string{":method": q.method, ":scheme": "https", ":path": q.path, ":authority": "api.push.apple.com"}
+	maps.Copy(set, q.pseudo)
+	var fields []hpack.HeaderField
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if set[name] != omitted {
+			fields = append(fields, hpack.HeaderField{Name: name, Value: set[name]})
+		}
+	}
+	return append(fields, q.fields...)
 }
 
 // hello is the payload of good requests.
@@ -126,6 +151,10 @@ func (m *maker) change(q *request, s *Step, n int, delivers bool) (err error) {
 		value, err := m.expand(s.Set[name])
 		if err != nil {
 			return err
+		}
+		if strings.HasPrefix(name, ":") {
+			q.setPseudo(name, value)
+			continue
 		}
 		q.drop(name)
 		q.add(name, value)

@@ -20,13 +20,14 @@ import (
 
 // verbs is the command line: each field is a verb or a flag for all.
 type verbs struct {
-	Demo    demoCmd    `cmd:"" help:"Show the five steps of push, run for real in a few seconds."`
-	Dev     devCmd     `cmd:"" help:"Run the whole platform on this machine, with a virtual device, until Ctrl-C."`
-	Cert    certCmd    `cmd:"" help:"Certificates as files: request, assemble, inspect, verify, convert, passwd."`
-	Key     keyCmd     `cmd:"" help:"Provider keys (.p8) as files, and the provider tokens that they sign."`
-	Doctor  doctorCmd  `cmd:"" help:"Find out why a credential or a gateway does not work, with one request that delivers nothing."`
-	Portal  portalCmd  `cmd:"" help:"Issue, list and revoke certificates and keys, as Apple's developer portal does."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Demo        demoCmd        `cmd:"" help:"Show the five steps of push, run for real in a few seconds."`
+	Dev         devCmd         `cmd:"" help:"Run the whole platform on this machine, with a virtual device, until Ctrl-C."`
+	Cert        certCmd        `cmd:"" help:"Certificates as files: request, assemble, inspect, verify, convert, passwd."`
+	Key         keyCmd         `cmd:"" help:"Provider keys (.p8) as files, and the provider tokens that they sign."`
+	Doctor      doctorCmd      `cmd:"" help:"Find out why a credential or a gateway does not work, with one request that delivers nothing."`
+	Conformance conformanceCmd `cmd:"" help:"Aim several hundred cases at a gateway, and say where it differs from Apple's."`
+	Portal      portalCmd      `cmd:"" help:"Issue, list and revoke certificates and keys, as Apple's developer portal does."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 
 	Verbose bool `short:"v" help:"Log what happens inside to standard error."`
 }

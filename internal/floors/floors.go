@@ -53,8 +53,11 @@ var Map = map[string]Floor{
 // packages named, and whatever those floors below say, but nothing else.
 //
 // A device and a provider are on the far side of the wire. Nothing of the
-// push service may reach them but bytes, or they would stop proving it.
+// push service may reach them but bytes, or they would stop proving it. The same
+// goes for conformance, which has the portal make what it needs, as any
+// caller of the API may.
 var Narrow = map[string][]string{
-	"device":   {"apns", "wire", "credential"},
-	"provider": {"apns", "wire", "credential", "h2", "apnsclient"},
+	"device":      {"apns", "wire", "credential"},
+	"provider":    {"apns", "wire", "credential", "h2", "apnsclient"},
+	"conformance": {"apns", "wire", "credential", "portal", "admin"},
 }
