@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"time"
 
@@ -85,9 +86,7 @@ func NewHerald(ctx context.Context, cfg HeraldConfig) (_ *Herald, err error) {
 	for env, address := range cfg.Gateways {
 		h.target.Addresses[env.String()] = address
 	}
-	for name, address := range cfg.Others {
-		h.target.Addresses[name] = address
-	}
+	maps.Copy(h.target.Addresses, cfg.Others)
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("preparing the platform: %w", errors.Join(err, h.Close(context.WithoutCancel(ctx))))
@@ -302,13 +301,12 @@ func (h *Herald) prepareCertificates(ctx context.Context) error {
 		for _, name := range c.names {
 			h.target.Certificates[name] = tlsCertificate{Certificate: [][]byte{issued.DER}, PrivateKey: key}
 		}
-		switch c.at {
-		case h.other():
-			h.target.Certificates["certificate of the other environment"] = h.target.Certificates[c.names[0]]
-		case h.cfg.Environment:
-			if c.kind == credential.PushPass {
-				h.target.Certificates[OneTopic] = h.target.Certificates[c.names[0]]
-			}
+		made := h.target.Certificates[c.names[0]]
+		if c.at == h.other() {
+			h.target.Certificates["certificate of the other environment"] = made
+		}
+		if c.at == h.cfg.Environment && c.kind == credential.PushPass {
+			h.target.Certificates[OneTopic] = made
 		}
 		switch serial := issued.Serial; c.names[0] {
 		case "revoked certificate":

@@ -56,7 +56,7 @@ func (h *Herald) prepareDevices(ctx context.Context) error {
 		return err
 	}
 	h.target.Values[WatchedDeviceToken] = []string{tokens[0].Hex()}
-	h.target.Watched = &watched{herald: h, id: id, topic: ourApp, arrived: make(chan string, maxArrived)}
+	h.target.Watched = &watched{herald: h, id: id, topic: ourApp, arrived: make(chan string, maxArrived), answered: make(chan struct{}, 1)}
 	h.target.Certificates["certificate of a device"] = id.TLS()
 	return nil
 }

@@ -1,7 +1,9 @@
 package conformance_test
 
 import (
-	"slices"
+	"context"
+	"errors"
+	"net"
 	"strings"
 	"testing"
 
@@ -58,10 +60,6 @@ func TestHerald(t *testing.T) {
 			if passed := report.Count("", conformance.Passed); passed < 900 {
 				t.Errorf("got %d cases that pass, want 900 at least", passed)
 			}
-			slices.SortFunc(report, func(a, b conformance.Result) int { return int(b.Milliseconds - a.Milliseconds) })
-			for _, r := range report[:15] {
-				t.Log(r.Milliseconds, r.Line())
-			}
 			var table strings.Builder
 			if err := report.WriteTable(&table); err != nil {
 				t.Error(err)
@@ -72,4 +70,9 @@ func TestHerald(t *testing.T) {
 			}
 		})
 	}
+}
+
+// dialNothing is a network on which nothing answers.
+func dialNothing(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("nobody is there")
 }

@@ -57,9 +57,10 @@ type Config struct {
 // Select returns the cases that a configuration selects.
 func (s *Suite) Select(cfg Config) (selected []Case) {
 	for _, c := range s.Cases {
-		if (cfg.Run == nil || cfg.Run.MatchString(c.id())) && !(cfg.Documented && c.Ours) {
-			selected = append(selected, c)
+		if cfg.Run != nil && !cfg.Run.MatchString(c.id()) || cfg.Documented && c.Ours {
+			continue
 		}
+		selected = append(selected, c)
 	}
 	return selected
 }
@@ -206,10 +207,8 @@ func (r *runner) try(ctx context.Context, c *Case, turn int) (err error) {
 	}
 	defer func() {
 		t.close()
-		if err != nil && ctx.Err() != nil {
-			if m, ok := errors.AsType[*mismatchError](err); ok && m.detail == "" {
-				m.detail = context.Cause(ctx).Error()
-			}
+		if m, ok := errors.AsType[*mismatchError](err); ok && ctx.Err() != nil {
+			m.detail = context.Cause(ctx).Error()
 		}
 	}()
 	return t.run(ctx)

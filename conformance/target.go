@@ -18,7 +18,8 @@ const (
 	// LegacyAddress and FeedbackAddress are those of the binary interface.
 	LegacyAddress   = "legacy"
 	FeedbackAddress = "feedback"
-	// ChannelsAddress is where channels are managed.
+	// ChannelsAddress is where channels are managed; without it, they are looked
+	// for at Gateway.
 	ChannelsAddress = "channels"
 
 	// TeamKey signs the provider tokens of good requests.

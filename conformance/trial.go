@@ -40,7 +40,7 @@ func (t *trial) close() {
 // rehearse finds out, before anything is sent, whether the target has all that
 // the case needs.
 func (t *trial) rehearse() error {
-	if _, err := t.runner.certificate(t.c.Connect.Certificate, t.c.mode()); err != nil {
+	if _, err := t.certificate(t.c.Connect.Certificate, t.c.mode()); err != nil {
 		return err
 	}
 	if _, err := t.address(); err != nil {
@@ -88,6 +88,9 @@ func (t *trial) address() (string, error) {
 		name = Gateway
 	}
 	a, ok := t.cfg.Target.Addresses[name]
+	if !ok && name == ChannelsAddress { // a gateway may have them beside the rest
+		a, ok = t.cfg.Target.Addresses[Gateway]
+	}
 	if !ok {
 		return "", &lackError{"address of " + name}
 	}
@@ -136,7 +139,7 @@ func (t *trial) connect(ctx context.Context) (done bool, err error) {
 	default:
 		cfg.NextProtos = strings.Split(c.ALPN, ",")
 	}
-	cert, err := t.runner.certificate(c.Certificate, t.c.mode())
+	cert, err := t.certificate(c.Certificate, t.c.mode())
 	if err != nil {
 		return false, err
 	}
@@ -477,22 +480,23 @@ func (t *trial) checkSettings(want map[string]uint32) error {
 
 // received checks what the watched device got.
 func (t *trial) received(ctx context.Context, want []string) error {
+	expected := make([]string, len(want))
+	for i := range want {
+		var err error
+		if expected[i], err = t.expand(want[i]); err != nil {
+			return err
+		}
+	}
 	var got []string
 	for range want {
 		payload, err := t.cfg.Target.Watched.Next(ctx)
 		if err != nil {
-			return &mismatchError{got: fmt.Sprintf("%q", got), want: fmt.Sprintf("%q", want), detail: err.Error()}
+			return &mismatchError{got: fmt.Sprintf("%q", got), want: fmt.Sprintf("%q", expected), detail: err.Error()}
 		}
 		got = append(got, payload)
 	}
-	for i := range want {
-		payload, err := t.expand(want[i])
-		if err != nil {
-			return err
-		}
-		if got[i] != payload {
-			return &mismatchError{got: fmt.Sprintf("%q", got), want: fmt.Sprintf("%q", want)}
-		}
+	if !slices.Equal(got, expected) {
+		return &mismatchError{got: fmt.Sprintf("%q", got), want: fmt.Sprintf("%q", expected)}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/credential"
@@ -18,17 +19,31 @@ type watched struct {
 	id     credential.Identity
 	topic  apns.Topic
 
-	handset *handset // nil while it is away
-	reading sync.WaitGroup
-	arrived chan string
+	handset  *handset // nil while it is away
+	reading  sync.WaitGroup
+	arrived  chan string
+	ended    chan struct{} // closed when nothing more is read
+	answered chan struct{} // gets one for each answer to a KeepAlive
 }
 
 // maxArrived is how many payloads wait to be looked at.
 const maxArrived = 64
 
-// Away implements Watched.
-func (w *watched) Away(context.Context) error {
+// Away implements Watched. It leaves when the courier has dealt with what it
+// acknowledged, which would come again otherwise.
+func (w *watched) Away(ctx context.Context) error {
 	if w.handset != nil {
+		select {
+		case <-w.answered: // of a time before
+		default:
+		}
+		if w.handset.write(wire.KeepAlive{Interval: time.Minute}.Append(nil)) == nil {
+			select {
+			case <-w.answered:
+			case <-w.ended:
+			case <-ctx.Done():
+			}
+		}
 		w.handset.close()
 		w.reading.Wait()
 		w.handset = nil
@@ -53,8 +68,11 @@ func (w *watched) Back(ctx context.Context) error {
 		d.close()
 		return fmt.Errorf("watched device: %w", err)
 	}
-	w.handset = d
-	w.reading.Go(func() { w.readAll(d) })
+	w.handset, w.ended = d, make(chan struct{})
+	w.reading.Go(func() {
+		defer close(w.ended)
+		w.readAll(d)
+	})
 	return nil
 }
 
@@ -85,10 +103,17 @@ func (w *watched) readAll(d *handset) {
 		if err != nil {
 			return
 		}
-		if f.Command == wire.CommandNotification {
+		switch f.Command {
+		case wire.CommandNotification:
 			if _, err := w.take(d, f); err != nil {
 				return
 			}
+		case wire.CommandKeepAliveResponse:
+			select {
+			case w.answered <- struct{}{}:
+			default: // nobody waits for it
+			}
+		default: // nothing to do with it
 		}
 	}
 }
