@@ -48,7 +48,7 @@ func TestHerald(t *testing.T) {
 		t.Run(env.String(), func(t *testing.T) {
 			t.Parallel()
 			h := prepared(t, env)
-			report := run(t, conformance.Config{Target: h.Target(), Timeout: caseTimeout})
+			report := run(t, conformance.Config{Target: h.Target(), Run: cases[env], Timeout: caseTimeout})
 			for _, r := range report {
 				if r.Result != conformance.Passed {
 					t.Log(r.Line())
@@ -57,8 +57,8 @@ func TestHerald(t *testing.T) {
 					t.Errorf("%s/%s fails", r.Theme, r.Name)
 				}
 			}
-			if passed := report.Count("", conformance.Passed); passed < 900 {
-				t.Errorf("got %d cases that pass, want 900 at least", passed)
+			if passed := report.Count("", conformance.Passed); passed < 500 {
+				t.Errorf("got %d cases that pass, want 500 at least", passed)
 			}
 			var table strings.Builder
 			if err := report.WriteTable(&table); err != nil {

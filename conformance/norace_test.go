@@ -2,7 +2,15 @@
 
 package conformance_test
 
-import "time"
+import (
+	"regexp"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+)
 
 // caseTimeout bounds a case. The machine may be busy with other tests.
 const caseTimeout = 20 * time.Second
+
+// cases are those that are run in an environment: all.
+var cases map[apns.Environment]*regexp.Regexp

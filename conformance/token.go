@@ -22,7 +22,6 @@ const unknownKey = "unknown key"
 type mint struct {
 	target  *Target
 	unknown Key
-	began   time.Time
 
 	mu   sync.Mutex
 	made map[Token]string // guarded by mu
@@ -34,7 +33,7 @@ func newMint(t *Target) (*mint, error) {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
 	unknown := Key{Team: credential.NewTeamID(), ID: credential.NewKeyID(), Private: private}
-	return &mint{target: t, unknown: unknown, began: time.Now(), made: make(map[Token]string)}, nil
+	return &mint{target: t, unknown: unknown, made: make(map[Token]string)}, nil
 }
 
 // key returns the key of a name. The error is a *lackError.
@@ -102,7 +101,7 @@ func (m *mint) make(t Token) (string, error) {
 	if claims == "" {
 		claims = plainClaims
 	}
-	at := m.began.Unix() - int64(t.Age)
+	at := time.Now().Unix() - int64(t.Age)
 	fill := strings.NewReplacer("${kid}", string(key.ID), "${iss}", string(team), "${iat}", strconv.FormatInt(at, 10), "${iat_ms}", strconv.FormatInt(at*1000, 10))
 	encoding := base64.RawURLEncoding
 	if t.Encoding == "standard" {
