@@ -116,7 +116,8 @@ type Step struct {
 	// Legacy are notifications of the legacy interface, instead of a request.
 	Legacy []Legacy `toml:"legacy"`
 	// Read is what else is done instead of a request: "feedback" reads all
-	// there is of the feedback service, and wants the device token named by To.
+	// there is of the feedback service, and wants it "told" or "not told" of the
+	// device token named by To, within so many attempts as Times says.
 	Read string `toml:"read"`
 	// Act is the name of something that the operator of the target does.
 	Act string `toml:"act"`
@@ -125,8 +126,10 @@ type Step struct {
 	// Received has the payloads that the watched device received since the last
 	// step of the kind, and no others.
 	Received *[]string `toml:"received"`
-	// Reconnect goes on with a new connection.
-	Reconnect bool `toml:"reconnect"`
+	// Reconnect goes on with a new connection, to the address At or else to that
+	// of the case.
+	Reconnect bool   `toml:"reconnect"`
+	At        string `toml:"at"`
 
 	// also has the changes of a second fault.
 	also *Step

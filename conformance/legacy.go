@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Legacy is a notification of the legacy interface
@@ -148,35 +149,64 @@ func (t *trial) legacy(ctx context.Context, s *Step) error {
 	return nil
 }
 
-// feedback reads the feedback service to its end (docs/protocol/legacy.md#feedback).
-// Wanted is "told" or "not told" of a device token.
+// retryAfter is how long to wait before feedback is read once more.
+const retryAfter = 50 * time.Millisecond
+
+// feedback reads the feedback service to its end, again if it does not tell what
+// is wanted: it is cleared only when it has noticed that the reader is gone
+// (docs/protocol/legacy.md#feedback).
 func (t *trial) feedback(ctx context.Context, s *Step) error {
 	value, err := t.value(s.To)
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { _ = t.raw.NetConn().Close() })()
-	b, err := readAll(t.raw, 64<<20)
-	if err != nil {
-		return fmt.Errorf("reading feedback: %w", err)
+	for attempt := 1; ; attempt++ {
+		got, err := t.readFeedback(ctx, value)
+		if err != nil || got == s.Want {
+			return err
+		}
+		if attempt >= s.Times {
+			return &mismatchError{got: got, want: s.Want}
+		}
+		select {
+		case <-time.After(retryAfter):
+		case <-ctx.Done():
+			return &mismatchError{got: got, want: s.Want, detail: context.Cause(ctx).Error()}
+		}
+		if _, err := t.connect(ctx, FeedbackAddress); err != nil {
+			return err
+		}
 	}
-	got := "not told"
+}
+
+// maxFeedback bounds what is read of the feedback service.
+const maxFeedback = 64 << 20
+
+// readFeedback reads all there is and returns whether a device token was
+// "told" or "not told" of.
+func (t *trial) readFeedback(ctx context.Context, value string) (got string, err error) {
+	defer context.AfterFunc(ctx, func() { _ = t.raw.NetConn().Close() })()
+	b, err := readAll(t.raw, maxFeedback)
+	if err != nil {
+		return "", fmt.Errorf("reading feedback: %w", err)
+	}
+	if err := t.raw.Close(); err != nil {
+		return "", fmt.Errorf("closing feedback: %w", err)
+	}
+	got = "not told"
 	for len(b) > 0 {
 		const head = 6
 		if len(b) < head || len(b) < head+int(binary.BigEndian.Uint16(b[4:])) {
-			return errors.New("feedback ends within a tuple")
+			return "", errors.New("feedback ends within a tuple")
 		}
 		n := head + int(binary.BigEndian.Uint16(b[4:]))
 		if hex.EncodeToString(b[head:n]) == value {
 			got = "told"
 			if err := checkTimestamp(fmt.Sprintf("%d000", binary.BigEndian.Uint32(b))); err != nil {
-				return err
+				return "", err
 			}
 		}
 		b = b[n:]
 	}
-	if got != s.Want {
-		return &mismatchError{got: got, want: s.Want}
-	}
-	return nil
+	return got, nil
 }

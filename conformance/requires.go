@@ -74,6 +74,9 @@ func (s *Step) requires() (names []string) {
 	for _, n := range s.Legacy {
 		names = append(names, n.To)
 	}
+	if s.At != "" {
+		names = append(names, "address of "+s.At)
+	}
 	if s.Device != "" || s.Received != nil {
 		names = append(names, "device that can be watched")
 	}

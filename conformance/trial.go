@@ -43,7 +43,7 @@ func (t *trial) rehearse() error {
 	if _, err := t.certificate(t.c.Connect.Certificate, t.c.mode()); err != nil {
 		return err
 	}
-	if _, err := t.address(); err != nil {
+	if _, err := t.address(""); err != nil {
 		return err
 	}
 	steps := t.c.steps()
@@ -61,6 +61,9 @@ func (t *trial) rehearse() error {
 
 func (t *trial) rehearseStep(s *Step) error {
 	switch {
+	case s.Reconnect:
+		_, err := t.address(s.At)
+		return err
 	case s.Act != "":
 		if t.cfg.Target.Acts[s.Act] == nil {
 			return &lackError{s.Act}
@@ -82,8 +85,12 @@ func (t *trial) rehearseStep(s *Step) error {
 	return nil
 }
 
-func (t *trial) address() (string, error) {
-	name := t.c.Connect.At
+// address returns the address of a name; an empty one stands for that of the
+// case.
+func (t *trial) address(name string) (string, error) {
+	if name == "" {
+		name = t.c.Connect.At
+	}
 	if name == "" {
 		name = Gateway
 	}
@@ -100,7 +107,7 @@ func (t *trial) address() (string, error) {
 // run takes the steps.
 func (t *trial) run(ctx context.Context) error {
 	if t.needsConnection() {
-		if done, err := t.connect(ctx); done || err != nil {
+		if done, err := t.connect(ctx, ""); done || err != nil {
 			return err
 		}
 	}
@@ -123,9 +130,9 @@ func (t *trial) needsConnection() bool {
 	return first.Act == "" || t.c.Connect.At != ""
 }
 
-// connect connects as the case says. It reports that the case is over if it was
-// about that alone.
-func (t *trial) connect(ctx context.Context) (done bool, err error) {
+// connect connects as the case says, to the address of a name. It reports that
+// the case is over if it was about that alone.
+func (t *trial) connect(ctx context.Context, at string) (done bool, err error) {
 	t.close()
 	c := t.c.Connect
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -147,7 +154,7 @@ func (t *trial) connect(ctx context.Context) (done bool, err error) {
 		// Whether or not the gateway says that it would like it.
 		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	}
-	address, err := t.address()
+	address, err := t.address(at)
 	if err != nil {
 		return false, err
 	}
@@ -206,7 +213,7 @@ func (t *trial) step(ctx context.Context, s *Step) error {
 	case s.Received != nil:
 		return t.received(ctx, *s.Received)
 	case s.Reconnect:
-		_, err := t.connect(ctx)
+		_, err := t.connect(ctx, s.At)
 		return err
 	case len(s.Legacy) > 0:
 		return t.legacy(ctx, s)
@@ -214,7 +221,7 @@ func (t *trial) step(ctx context.Context, s *Step) error {
 		return t.feedback(ctx, s)
 	}
 	if t.peer == nil {
-		if done, err := t.connect(ctx); done || err != nil {
+		if done, err := t.connect(ctx, ""); done || err != nil {
 			return err
 		}
 	}

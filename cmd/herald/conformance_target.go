@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -85,19 +84,6 @@ func readDevValues(path string) (dev.Values, error) {
 	return v, nil
 }
 
-// readRoots reads certificates to trust.
-func readRoots(path string) (*x509.CertPool, error) {
-	in, err := readInput(path)
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(in.Data) {
-		return nil, unreadable(fmt.Errorf("%s holds no certificate, PEM", plain(path)))
-	}
-	return roots, nil
-}
-
 // anyTarget is a gateway of which no more is known than the flags tell.
 func (c conformanceCmd) anyTarget(ctx context.Context) (*conformance.Target, error) {
 	host, _, err := net.SplitHostPort(c.Target)
@@ -114,10 +100,8 @@ func (c conformanceCmd) anyTarget(ctx context.Context) (*conformance.Target, err
 	if c.Env != 0 {
 		t.Addresses[c.Env.String()] = c.Target
 	}
-	if c.CA != "" {
-		if t.Roots, err = readRoots(c.CA); err != nil {
-			return nil, err
-		}
+	if t.Roots, err = readRoots(c.CA); err != nil {
+		return nil, err
 	}
 	if err := errors.Join(c.addKey(t), c.addCertificate(ctx, t)); err != nil {
 		return nil, err
