@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/heraldpush/herald/admin"
@@ -36,6 +37,9 @@ type HeraldConfig struct {
 	ServerName string
 	// Roots are trusted. Required.
 	Roots *x509.CertPool
+	// Needs has what the cases need, as Suite.Requires tells: no other certificates
+	// are issued, as a portal issues only so many an hour. Nil means all.
+	Needs []string
 	// Dial connects. Nil means a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -289,6 +293,15 @@ func (h *Herald) prepareCertificates(ctx context.Context) error {
 		{[]string{"certificate of another app"}, secondApp, credential.PushUniversal, 0},
 		{[]string{"other team's certificate"}, otherApp, credential.PushUniversal, 0},
 	} {
+		if c.at == h.other() {
+			c.names = append(c.names, "certificate of the other environment")
+		}
+		if c.at == h.cfg.Environment && c.kind == credential.PushPass {
+			c.names = append(c.names, OneTopic)
+		}
+		if !slices.ContainsFunc(c.names, h.isNeeded) {
+			continue
+		}
 		key, csr, err := newRequest()
 		if err != nil {
 			return err
@@ -301,13 +314,6 @@ func (h *Herald) prepareCertificates(ctx context.Context) error {
 		for _, name := range c.names {
 			h.target.Certificates[name] = tlsCertificate{Certificate: [][]byte{issued.DER}, PrivateKey: key}
 		}
-		made := h.target.Certificates[c.names[0]]
-		if c.at == h.other() {
-			h.target.Certificates["certificate of the other environment"] = made
-		}
-		if c.at == h.cfg.Environment && c.kind == credential.PushPass {
-			h.target.Certificates[OneTopic] = made
-		}
 		switch serial := issued.Serial; c.names[0] {
 		case "revoked certificate":
 			if err := h.revokeCertificate(ctx, serial); err != nil {
@@ -318,6 +324,11 @@ func (h *Herald) prepareCertificates(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// isNeeded reports whether a case needs what has this name.
+func (h *Herald) isNeeded(name string) bool {
+	return h.cfg.Needs == nil || slices.Contains(h.cfg.Needs, name) || name == "certificate to be revoked" && slices.Contains(h.cfg.Needs, "revoke the certificate")
 }
 
 func (h *Herald) revokeCertificate(ctx context.Context, serial string) error {

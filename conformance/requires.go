@@ -44,6 +44,28 @@ func (c Case) Requires() []string {
 	return slices.Sorted(maps.Keys(needs))
 }
 
+// Requires returns what cases need of a target, and the probes of the features that
+// they need, as Case.Requires does, and with the credential of their modes.
+func (s *Suite) Requires(cases []Case) []string {
+	needs := make(map[string]bool)
+	add := func(c *Case) {
+		for _, name := range c.Requires() {
+			needs[name] = true
+		}
+		if c.mode() == byCertificate {
+			needs[Certificate] = true
+		}
+	}
+	for i := range cases {
+		add(&cases[i])
+		for _, need := range cases[i].Needs {
+			p := s.probes[need]
+			add(&p.Case)
+		}
+	}
+	return slices.Sorted(maps.Keys(needs))
+}
+
 // placeholderForm finds the names in a text.
 var placeholderForm = regexp.MustCompile(`\$\{([^}]*)\}`)
 

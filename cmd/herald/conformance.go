@@ -64,13 +64,14 @@ func (c conformanceCmd) Run(ctx context.Context, s streams, _ *slog.Logger) erro
 	if err != nil {
 		return err
 	}
+	selected := suite.Select(cfg)
 	if c.List {
-		return c.list(s, suite.Select(cfg))
+		return c.list(s, selected)
 	}
-	if len(suite.Select(cfg)) == 0 {
+	if len(selected) == 0 {
 		return withHint(usageError("no case matches %s", plain(c.Pattern)), "herald conformance --list shows them.")
 	}
-	target, release, err := c.target(ctx)
+	target, release, err := c.target(ctx, suite.Requires(selected))
 	if err != nil {
 		return unreachableStatus(err)
 	}
@@ -100,12 +101,12 @@ func (c conformanceCmd) config() (cfg conformance.Config, err error) {
 // maxJobs bounds --jobs.
 const maxJobs = 256
 
-// target returns the gateway with what is known of it, and what to call
-// afterwards.
-func (c conformanceCmd) target(ctx context.Context) (*conformance.Target, func(context.Context) error, error) {
+// target returns the gateway with what is known of it, or what is needed, and
+// what to call afterwards.
+func (c conformanceCmd) target(ctx context.Context, needs []string) (*conformance.Target, func(context.Context) error, error) {
 	switch {
 	case c.Dev != "":
-		return c.devTarget(ctx)
+		return c.devTarget(ctx, needs)
 	case c.Target != "":
 		t, err := c.anyTarget(ctx)
 		return t, func(context.Context) error { return nil }, err

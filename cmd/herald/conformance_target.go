@@ -21,7 +21,7 @@ import (
 )
 
 // devTarget prepares a running `herald dev`.
-func (c conformanceCmd) devTarget(ctx context.Context) (*conformance.Target, func(context.Context) error, error) {
+func (c conformanceCmd) devTarget(ctx context.Context, needs []string) (*conformance.Target, func(context.Context) error, error) {
 	if c.Cert != "" || c.Key != "" || c.DeviceToken != "" || c.Topic != "" || c.CA != "" || len(c.With) > 0 {
 		return nil, nil, usageError("--dev makes all that cases need: it takes none of --ca, --cert, --key, --topic, --device-token and --with")
 	}
@@ -38,7 +38,7 @@ func (c conformanceCmd) devTarget(ctx context.Context) (*conformance.Target, fun
 		return nil, nil, fmt.Errorf("%s: %w", c.Dev, err)
 	}
 	cfg := conformance.HeraldConfig{
-		API: at, Courier: v[dev.KeyCourier], Environment: c.Env, ServerName: v[dev.KeyServerName], Roots: roots,
+		API: at, Courier: v[dev.KeyCourier], Environment: c.Env, ServerName: v[dev.KeyServerName], Roots: roots, Needs: needs,
 		Gateways: map[apns.Environment]string{apns.Sandbox: v[dev.KeyGatewaySandbox], apns.Production: v[dev.KeyGatewayProduction]},
 		Others:   make(map[string]string),
 	}
