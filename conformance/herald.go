@@ -173,6 +173,10 @@ func (h *Herald) prepareTeams(ctx context.Context) error {
 			return err
 		}
 	}
+	on := true
+	if _, err := admin.SetBroadcast.Call(ctx, h.cfg.API, admin.BroadcastSwitch{BundleID: ourApp, On: &on}); err != nil {
+		return err
+	}
 	v := h.target.Values
 	v[Topic], v["second topic"], v["pass topic"] = []string{string(ourApp)}, []string{string(secondApp)}, []string{string(ourPass)}
 	v["website topic"], v["mdm topic"], v["other team's topic"] = []string{string(ourWebsite)}, []string{string(ourMDM)}, []string{string(otherApp)}
