@@ -27,6 +27,7 @@ type verbs struct {
 	Doctor      doctorCmd      `cmd:"" help:"Find out why a credential or a gateway does not work, with one request that delivers nothing."`
 	Conformance conformanceCmd `cmd:"" help:"Aim several hundred cases at a gateway, and say where it differs from Apple's."`
 	Portal      portalCmd      `cmd:"" help:"Issue, list and revoke certificates and keys, as Apple's developer portal does."`
+	Bench       benchCmd       `cmd:"" help:"Measure what a push costs, on this machine alone."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 
 	Verbose bool `short:"v" help:"Log what happens inside to standard error."`

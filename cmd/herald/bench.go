@@ -1,0 +1,24 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/heraldpush/herald/platform/bench"
+)
+
+// benchCmd is the verbs that measure.
+type benchCmd struct {
+	Gateway benchGatewayCmd `cmd:"" help:"What it costs the gateway to accept a push, beside servers that check nothing."`
+	Part    benchPartCmd    `cmd:"" hidden:""`
+}
+
+// benchPartCmd is a child process of a bench.
+type benchPartCmd struct {
+	Name string `arg:""`
+}
+
+// Run implements the verb.
+func (c benchPartCmd) Run(ctx context.Context, s streams) error {
+	return bench.RunPart(ctx, c.Name, os.Stdin, s.out)
+}

@@ -1,0 +1,15 @@
+// Package bench measures what a push costs: it runs servers as child processes,
+// sends pushes to them over loopback, and reports what they used for it. It is
+// what `herald bench` does.
+//
+// The gateway under test is the platform's, with all its checks, over stores in
+// memory. Beside it, in the same run and in turns with it, stand servers that
+// take the same requests and check nothing: what a round says is a ratio between
+// them, as a figure by itself says more of the machine and its neighbours than
+// of the program. docs/performance.md says what the columns mean.
+//
+// [Run] is the parent. Each child is this program again, told by [Config.Part]
+// to call [RunPart]; they talk in lines of JSON over the child's standard input
+// and output. A child ends when its standard input does, so none outlives the
+// parent.
+package bench

@@ -1,0 +1,149 @@
+package bench
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/credential"
+	"github.com/heraldpush/herald/platform"
+	"github.com/heraldpush/herald/spool"
+	"github.com/heraldpush/herald/store/memory"
+)
+
+// topic is the App ID that pushes go to.
+const topic apns.Topic = "com.example.bench"
+
+// environment is the one that is measured.
+const environment = apns.Production
+
+// drainTimeout is how long connections may take to end with the bench.
+const drainTimeout = 500 * time.Millisecond
+
+// gatewaySetup says what the gateway has.
+type gatewaySetup struct {
+	Tokens, Attached int
+}
+
+// serveGateway is the gateway under test.
+func (p *part) serveGateway(ctx context.Context, setup gatewaySetup) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	world, err := platform.Open(ctx, platform.Config{
+		PortalStore: memory.NewPortal(), RegistryStore: memory.NewRegistry(), SpoolStore: memory.NewSpool(0), DrainTimeout: drainTimeout,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return err
+	}
+	var running sync.WaitGroup
+	defer func() {
+		cancel()
+		running.Wait()
+		err = errors.Join(err, world.Close())
+	}()
+	t, sinks, err := enter(ctx, world, setup)
+	if err != nil {
+		return err
+	}
+	l, err := listen(ctx)
+	if err != nil {
+		return err
+	}
+	for _, sink := range sinks {
+		running.Go(func() { drainInbox(ctx, sink) })
+	}
+	var serving error
+	running.Go(func() {
+		serving = world.Serve(ctx, platform.Listeners{Gateway: map[apns.Environment]net.Listener{environment: l}})
+	})
+	t.Address, t.ServerName, t.Roots = l.Addr().String(), world.ServerName(), world.Portal.RootPEM()
+	if err := p.answer(reply{Target: &t}, nil); err != nil {
+		return err
+	}
+	err = p.obey()
+	cancel()
+	running.Wait()
+	return errors.Join(err, serving)
+}
+
+func listen(ctx context.Context) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+}
+
+// enter gives a platform a team with an App ID, a certificate and a key, and
+// devices, and returns what a sender has of it; and the inboxes of the devices
+// that are connected.
+func enter(ctx context.Context, world *platform.Platform, setup gatewaySetup) (t target, sinks []*spool.Inbox, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return t, nil, err
+	}
+	developer, err := world.Develop(ctx, "Bench", topic, key)
+	if err != nil {
+		return t, nil, err
+	}
+	if t.Certificate, err = developer.Identity.MarshalPEM(); err != nil {
+		return t, nil, err
+	}
+	signer, err := credential.ParseP8(developer.P8)
+	if err != nil {
+		return t, nil, err
+	}
+	token, err := credential.MintProviderToken(signer, developer.KeyID, developer.Team.ID, time.Now())
+	if err != nil {
+		return t, nil, err
+	}
+	t.Authorization, t.Topic = "bearer "+token, string(topic)
+	for i := range setup.Tokens {
+		d, err := world.Registry.EnterDevice(ctx, apns.DeviceID(fmt.Sprintf("bench-%d", i)))
+		if err != nil {
+			return t, nil, err
+		}
+		deviceToken, err := world.Registry.DeviceToken(ctx, apns.Address{Device: d, Environment: environment, Topic: topic.Hash()})
+		if err != nil {
+			return t, nil, err
+		}
+		t.Tokens = append(t.Tokens, deviceToken.Hex())
+		if i >= setup.Attached {
+			continue
+		}
+		in, err := world.Spool.Attach(ctx, d, environment)
+		if err != nil {
+			return t, nil, err
+		}
+		if _, err := in.SetFilter(ctx, spool.Filter{Enabled: []apns.TopicHash{topic.Hash()}}); err != nil {
+			return t, nil, err
+		}
+		sinks = append(sinks, in)
+	}
+	return t, sinks, nil
+}
+
+// drainInbox is a device that acknowledges all it gets, until ctx ends.
+func drainInbox(ctx context.Context, in *spool.Inbox) {
+	defer in.Detach()
+	for {
+		for d, ok := in.Next(); ok; d, ok = in.Next() {
+			// It fails only if the notification has expired or the spool has
+			// ended, and there is nobody to tell.
+			_, _ = in.Ack(ctx, d.MessageID, spool.Delivered)
+		}
+		select {
+		case <-in.Ready():
+		case <-in.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}

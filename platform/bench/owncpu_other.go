@@ -1,0 +1,8 @@
+//go:build !unix
+
+package bench
+
+import "time"
+
+// ownCPU returns 0: how long a process has run is not known here.
+func ownCPU() time.Duration { return 0 }

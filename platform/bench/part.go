@@ -1,0 +1,184 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/pprof"
+
+	"github.com/heraldpush/herald/internal/load"
+)
+
+// The parts that are this program again.
+const (
+	partGateway = "gateway"
+	partNetHTTP = "net-http"
+	partLoad    = "load"
+)
+
+// What a parent orders its child to do. The first order says what to be.
+const (
+	orderBegin   = "begin"
+	orderUsage   = "usage"   // of a server
+	orderProfile = "profile" // of a server: begin one
+	orderRun     = "run"     // of the load
+)
+
+// order is a line from parent to child.
+type order struct {
+	Do      string
+	Gateway *gatewaySetup `json:",omitempty"`
+	NetHTTP *httpSetup    `json:",omitempty"`
+	Plan    *load.Plan    `json:",omitempty"`
+	Profile string        `json:",omitempty"`
+}
+
+// reply is the line that answers an order.
+type reply struct {
+	Error  string       `json:",omitempty"`
+	Target *target      `json:",omitempty"`
+	Usage  *usage       `json:",omitempty"`
+	Result *load.Result `json:",omitempty"`
+}
+
+// target is what a sender has to know of a server.
+type target struct {
+	Address    string
+	ServerName string
+	Roots      []byte // PEM
+	// The rest is known of the gateway alone, and sent to all.
+	Certificate   []byte   `json:",omitempty"` // PEM, with the key
+	Authorization string   `json:",omitempty"`
+	Topic         string   `json:",omitempty"`
+	Tokens        []string `json:",omitempty"` // in hex
+}
+
+// usage is what a child has used since it began.
+type usage struct {
+	Allocations, AllocatedBytes uint64
+	CPU                         int64 // nanoseconds; 0 if that is not known
+}
+
+// part is a child's end of the talk.
+type part struct {
+	in  *json.Decoder
+	out *json.Encoder
+}
+
+// RunPart is the part of the bench of the name given: it takes orders from in
+// and answers to out, until in ends or ctx does.
+func RunPart(ctx context.Context, name string, in io.Reader, out io.Writer) error {
+	p := &part{json.NewDecoder(in), json.NewEncoder(out)}
+	first, err := p.next()
+	if err != nil {
+		return err
+	}
+	switch {
+	case name == partGateway && first.Gateway != nil:
+		return p.serveGateway(ctx, *first.Gateway)
+	case name == partNetHTTP && first.NetHTTP != nil:
+		return p.serveHTTP(ctx, *first.NetHTTP)
+	case name == partLoad && first.Plan != nil:
+		return p.runLoad(ctx, *first.Plan)
+	}
+	return fmt.Errorf("no part %q of the bench, or no word of what it is to be", name)
+}
+
+// next returns the next order. It is io.EOF if the parent wants no more.
+func (p *part) next() (o order, err error) {
+	err = p.in.Decode(&o)
+	return o, err
+}
+
+// answer sends a reply, or the error instead.
+func (p *part) answer(r reply, err error) error {
+	if err != nil {
+		r = reply{Error: err.Error()}
+	}
+	return p.out.Encode(r)
+}
+
+// obey carries out the orders to a server until there are no more.
+func (p *part) obey() (err error) {
+	var profile *os.File
+	defer func() {
+		if profile != nil {
+			pprof.StopCPUProfile()
+			err = errors.Join(err, profile.Close())
+		}
+	}()
+	for {
+		o, err := p.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var r reply
+		switch o.Do {
+		case orderUsage:
+			r.Usage = new(usageNow())
+		case orderProfile:
+			if profile == nil {
+				profile, err = startProfile(o.Profile)
+			}
+		default:
+			err = fmt.Errorf("no order %q", o.Do)
+		}
+		if err := p.answer(r, err); err != nil {
+			return err
+		}
+	}
+}
+
+func startProfile(path string) (*os.File, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func usageNow() usage {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return usage{Allocations: m.Mallocs, AllocatedBytes: m.TotalAlloc, CPU: ownCPU().Nanoseconds()}
+}
+
+// runLoad connects, and runs when it is told to.
+func (p *part) runLoad(ctx context.Context, plan load.Plan) (err error) {
+	l, err := load.Connect(ctx, plan)
+	if err := p.answer(reply{}, err); err != nil {
+		return err
+	}
+	if err != nil {
+		return nil //nolint:nilerr // the parent knows it
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	for {
+		o, err := p.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case o.Do != orderRun:
+			err = fmt.Errorf("no order %q", o.Do)
+		}
+		var r load.Result
+		if err == nil {
+			r, err = l.Run(ctx)
+		}
+		if err := p.answer(reply{Result: &r}, err); err != nil {
+			return err
+		}
+	}
+}
