@@ -43,12 +43,21 @@ There is no way to aim it elsewhere. Figures of different runs do not compare;
 ratios to a peer in the same run do. docs/performance.md says what is what.`
 }
 
-// Run implements the verb.
-func (c benchGatewayCmd) Run(ctx context.Context, s streams) error {
-	program, err := os.Executable()
-	if err != nil {
-		return err
+// Validate refuses what is out of bounds, before anything is started.
+func (c benchGatewayCmd) Validate() error {
+	for name, n := range map[string]int{
+		"rounds": c.Rounds, "connections": c.Connections, "streams": c.Streams, "payload": c.Payload, "tokens": c.Tokens,
+	} {
+		if n < 1 {
+			return fmt.Errorf("%s: %d is not at least 1", name, n)
+		}
 	}
+	return c.config("", io.Discard).Check()
+}
+
+// config returns what is to be measured by the program, which tells of its
+// progress to w.
+func (c benchGatewayCmd) config(program string, w io.Writer) bench.Config {
 	cfg := bench.Config{
 		Part: func(ctx context.Context, name string) *exec.Cmd {
 			cmd := exec.CommandContext(ctx, program, "bench", "part", name)
@@ -58,7 +67,7 @@ func (c benchGatewayCmd) Run(ctx context.Context, s streams) error {
 		Auth: c.Auth, Connections: c.Connections, Streams: c.Streams, Unbatched: c.Unbatched, Rate: c.Rate, Payload: c.Payload,
 		BadShare: c.Bad, Rounds: c.Rounds, Pushes: c.Pushes, Duration: c.Duration, Tokens: c.Tokens, Attached: c.Attached,
 		Unstored: c.Unstored, H2load: c.H2load, Profile: c.Profile,
-		Progress: func(line string) { _, _ = fmt.Fprintln(s.err, line) },
+		Progress: func(line string) { _, _ = fmt.Fprintln(w, line) },
 	}
 	if c.Shape != "both" {
 		cfg.Shapes = []load.Shape{load.Shape(c.Shape)}
@@ -68,7 +77,16 @@ func (c benchGatewayCmd) Run(ctx context.Context, s streams) error {
 			cfg.Peers = append(cfg.Peers, peer)
 		}
 	}
-	report, err := bench.Run(ctx, cfg)
+	return cfg
+}
+
+// Run implements the verb.
+func (c benchGatewayCmd) Run(ctx context.Context, s streams) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	report, err := bench.Run(ctx, c.config(program, s.err))
 	if err != nil {
 		return err
 	}

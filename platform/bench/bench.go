@@ -43,7 +43,7 @@ type sample struct {
 // any more.
 func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	r := &run{cfg: cfg.withDefaults(), samples: map[scenario]map[string][]sample{}}
-	if err := r.cfg.check(); err != nil {
+	if err := r.cfg.Check(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, MaxRun, fmt.Errorf("the bench took longer than %v", MaxRun))
@@ -53,7 +53,6 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(r.dir)) }()
 	defer func() {
-		cancel()
 		for _, s := range r.servers {
 			s.child.end()
 		}

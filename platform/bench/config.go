@@ -111,9 +111,10 @@ func setDefault[T comparable](v *T, d T) {
 	}
 }
 
-// check reports what is wrong with a configuration, after withDefaults. What is
-// the load's alone, the load checks.
-func (c *Config) check() error {
+// Check reports what is wrong with a configuration: what Run would refuse
+// before it starts anything.
+func (c Config) Check() error {
+	c = c.withDefaults()
 	switch {
 	case c.Part == nil:
 		return errors.New("bench: Part is required")

@@ -3,6 +3,8 @@ package bench
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -54,8 +56,11 @@ func (sc *Scenario) write(b *strings.Builder) {
 	}
 	_ = t.Flush()
 	for _, r := range sc.Servers {
-		for reason, n := range r.Refused {
-			fmt.Fprintf(b, "%s refused %d of %d: %s\n", r.Server, n, r.Pushes, reason)
+		for _, reason := range slices.Sorted(maps.Keys(r.Refused)) {
+			fmt.Fprintf(b, "%s refused %d of %d: %s\n", r.Server, r.Refused[reason], r.Pushes, reason)
+		}
+		if r.Late.Median > 0 {
+			fmt.Fprintf(b, "%s was sent 99 %% of the pushes within %.0f us of their time\n", r.Server, r.Late.Median)
 		}
 	}
 }

@@ -1,0 +1,91 @@
+package load
+
+import (
+	"testing"
+	"time"
+)
+
+func TestHistogram(t *testing.T) {
+	var h, other Histogram
+	if got := h.Quantile(0.5); got != 0 {
+		t.Errorf("empty: got %v, want 0", got)
+	}
+	for i := range 5000 {
+		h.Add(time.Duration(i+1) * time.Microsecond)
+		other.Add(time.Duration(i+5001) * time.Microsecond)
+	}
+	h.Merge(&other)
+	for part, want := range map[float64]time.Duration{
+		0: time.Microsecond, 0.5: 5 * time.Millisecond, 0.99: 9900 * time.Microsecond, 1: 10 * time.Millisecond,
+	} {
+		if got := h.Quantile(part); got < want*99/100 || got > want*101/100 {
+			t.Errorf("quantile %v: got %v, want %v", part, got, want)
+		}
+	}
+	for _, d := range []time.Duration{-1, 0, 1, 1<<63 - 1} {
+		var one Histogram
+		one.Add(d)
+		if got := one.Quantile(0.5); d > 0 && (got > d || got < d-d/100) {
+			t.Errorf("%d: got %d", d, got)
+		}
+	}
+}
+
+func TestTurns(t *testing.T) {
+	start := time.Unix(1_000_000_000, 0)
+	b := &budget{pushes: 5, rate: 10, links: 2, start: start}
+	first, second := b.turn(), b.turn()
+	for _, step := range []struct {
+		turn *turn
+		at   time.Duration
+		n    int64
+		due  time.Duration // from the start
+		ok   bool
+	}{
+		{first, 0, 0, 0, true},
+		{first, 0, 0, 200 * time.Millisecond, false},
+		{second, 99 * time.Millisecond, 0, 100 * time.Millisecond, false},
+		{second, 100 * time.Millisecond, 1, 100 * time.Millisecond, true},
+		{first, time.Second, 2, 200 * time.Millisecond, true},
+		{first, time.Second, 4, 400 * time.Millisecond, true},
+		{second, time.Second, 3, 300 * time.Millisecond, true},
+	} {
+		n, at, ok := step.turn.take(b, start.Add(step.at))
+		if ok != step.ok || ok && n != step.n || !at.Equal(start.Add(step.due)) {
+			t.Errorf("after %v: got %d due %v, %v, want %d due %v, %v", step.at, n, at.Sub(start), ok, step.n, step.due, step.ok)
+		}
+	}
+	for _, turn := range []*turn{first, second} {
+		if _, at, ok := turn.take(b, start.Add(time.Hour)); ok || !at.IsZero() {
+			t.Error("there is a push left, of none")
+		}
+	}
+}
+
+func TestPlanBounds(t *testing.T) {
+	for name, change := range map[string]func(*Plan){
+		"not loopback":  func(p *Plan) { p.Address = "192.0.2.1:443" },
+		"a name":        func(p *Plan) { p.Address = "localhost:443" },
+		"no shape":      func(p *Plan) { p.Shape = "" },
+		"connections":   func(p *Plan) { p.Connections = MaxConnections + 1 },
+		"streams":       func(p *Plan) { p.Streams = 0 },
+		"pushes":        func(p *Plan) { p.Pushes = MaxPushes + 1 },
+		"warm-up":       func(p *Plan) { p.Warmup = -1 },
+		"duration":      func(p *Plan) { p.Duration = time.Hour },
+		"nothing to do": func(p *Plan) { p.Pushes = 0 },
+		"rate":          func(p *Plan) { p.Rate = -1 },
+		"payload":       func(p *Plan) { p.Push.Payload = make([]byte, MaxPayloadBytes+1) },
+		"paths":         func(p *Plan) { p.Paths = nil },
+		"share":         func(p *Plan) { p.BadShare = 1.1 },
+		"none bad":      func(p *Plan) { p.Bad = nil },
+	} {
+		p := testPlan(Indexed)
+		if err := p.check(); err != nil {
+			t.Fatal(err)
+		}
+		change(&p)
+		if _, err := Connect(t.Context(), p); err == nil {
+			t.Errorf("%s: got nil, want an error", name)
+		}
+	}
+}
