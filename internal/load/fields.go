@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -45,8 +46,8 @@ type fieldTable struct {
 // index returns where an entry stands for which f returns true, the newest
 // first, or 0.
 func (t *fieldTable) index(f func(field) bool) int {
-	for i := len(t.entries) - 1; i >= 0; i-- {
-		if f(t.entries[i]) {
+	for i, e := range slices.Backward(t.entries) {
+		if f(e) {
 			return staticFields + len(t.entries) - i
 		}
 	}

@@ -31,7 +31,7 @@ func (p *part) serveHTTP(ctx context.Context, setup httpSetup) (err error) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.ServeTLS(l, "", "") }()
-	if err := p.answer(reply{Target: &target{Address: l.Addr().String()}}, nil); err == nil {
+	if err = p.answer(reply{Target: &target{Address: l.Addr().String()}}, nil); err == nil {
 		stopping := context.AfterFunc(ctx, func() { _ = server.Close() })
 		err = p.obey()
 		stopping()

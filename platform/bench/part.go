@@ -155,12 +155,12 @@ func usageNow() usage {
 
 // runLoad connects, and runs when it is told to.
 func (p *part) runLoad(ctx context.Context, plan load.Plan) (err error) {
-	l, err := load.Connect(ctx, plan)
-	if err := p.answer(reply{}, err); err != nil {
+	l, failed := load.Connect(ctx, plan)
+	if err := p.answer(reply{}, failed); err != nil {
 		return err
 	}
-	if err != nil {
-		return nil //nolint:nilerr // the parent knows it
+	if failed != nil {
+		return nil // the parent knows it
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	for {

@@ -105,8 +105,8 @@ const (
 
 // startNghttpd starts nghttpd over a folder with an empty file for each path.
 func (r *run) startNghttpd(ctx context.Context) error {
-	program, err := exec.LookPath("nghttpd")
-	if err != nil {
+	program, missing := exec.LookPath("nghttpd")
+	if missing != nil {
 		r.absent = append(r.absent, absence{Nghttpd, "not installed (on Debian: nghttp2-server)"})
 		return nil
 	}
@@ -124,6 +124,7 @@ func (r *run) startNghttpd(ctx context.Context) error {
 	if err := errors.Join(os.WriteFile(key, r.identity.key, 0o600), os.WriteFile(chain, r.identity.chain, 0o600)); err != nil {
 		return err
 	}
+	var err error
 	for range nghttpdTries { // another program may take the port first
 		var s *server
 		if s, err = r.tryNghttpd(ctx, program, root, key, chain); err == nil {
