@@ -15,6 +15,8 @@ import (
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/credential"
+	"github.com/heraldpush/herald/gateway"
+	"github.com/heraldpush/herald/internal/load"
 	"github.com/heraldpush/herald/platform"
 	"github.com/heraldpush/herald/spool"
 	"github.com/heraldpush/herald/store/memory"
@@ -34,12 +36,23 @@ type gatewaySetup struct {
 	Tokens, Attached int
 }
 
+// limits are those of production, each at work, but none that the load would
+// reach: it floods a few devices, and is refused as often as it was told to be.
+func limits() gateway.Limits {
+	l := gateway.ProductionLimits()
+	l.DeviceBurst, l.DeviceInterval = 1_000_000, time.Microsecond
+	l.SlowShare = 1
+	l.MaxRefusals, l.MaxBadDeviceTokens = load.MaxPushes, load.MaxPushes
+	return l
+}
+
 // serveGateway is the gateway under test.
 func (p *part) serveGateway(ctx context.Context, setup gatewaySetup) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	world, err := platform.Open(ctx, platform.Config{
 		PortalStore: memory.NewPortal(), RegistryStore: memory.NewRegistry(), SpoolStore: memory.NewSpool(0), DrainTimeout: drainTimeout,
+		GatewayLimits: new(limits()),
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

@@ -108,7 +108,7 @@ func (r *run) startNghttpd(ctx context.Context) error {
 	program, missing := exec.LookPath("nghttpd")
 	if missing != nil {
 		r.absent = append(r.absent, absence{Nghttpd, "not installed (on Debian: nghttp2-server)"})
-		return nil
+		return nil //nolint:nilerr // it is reported as absent
 	}
 	root := filepath.Join(r.dir, "htdocs")
 	for _, path := range append(r.paths(), badPaths()...) {
