@@ -53,7 +53,7 @@ func (p *part) serveGateway(ctx context.Context, setup gatewaySetup) (err error)
 	world, err := platform.Open(ctx, platform.Config{
 		PortalStore: memory.NewPortal(), RegistryStore: memory.NewRegistry(), SpoolStore: memory.NewSpool(0), DrainTimeout: drainTimeout,
 		GatewayLimits: new(limits()),
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger:        slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return err
