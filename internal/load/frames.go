@@ -37,7 +37,11 @@ func (l *link) handle(t http2.FrameType, flags http2.Flags, stream uint32, body 
 		code := http2.ErrCode(binary.BigEndian.Uint32(body[4:]))
 		return fmt.Errorf("the peer ends the connection: GOAWAY %v %q", code, body[8:])
 	case http2.FrameRSTStream:
-		return fmt.Errorf("the peer resets stream %d", stream)
+		// After an answer it says no more than that the rest of the body, of which
+		// there is none, is not wanted (RFC 9113, 8.1).
+		if _, err := l.slot(stream); err == nil {
+			return fmt.Errorf("the peer resets stream %d", stream)
+		}
 	case http2.FrameContinuation, http2.FramePushPromise:
 		return fmt.Errorf("a frame of type %v, which this reads not", t)
 	default: // others are to be ignored (RFC 9113, 5.5)

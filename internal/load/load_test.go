@@ -168,6 +168,9 @@ func TestCancel(t *testing.T) {
 
 // TestAllocations sends and is answered without a network.
 func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
 	p := testPlan(Indexed)
 	p.BadShare = 0
 	rs, err := newRequests(&p)
