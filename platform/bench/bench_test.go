@@ -152,7 +152,7 @@ func TestNghttpd(t *testing.T) {
 
 func TestH2load(t *testing.T) {
 	cfg := config(t)
-	cfg.H2load, cfg.Rate = true, 400
+	cfg.H2load = true
 	if _, err := exec.LookPath("h2load"); err != nil {
 		if _, err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "h2load is not installed") {
 			t.Errorf("got %v, want that h2load is not installed", err)
@@ -160,13 +160,24 @@ func TestH2load(t *testing.T) {
 		return
 	}
 	r := mustRun(t, cfg)
-	for i, want := range []int64{400, 1200} {
-		if row := r.Scenarios[i].Servers[0]; row.Accepted != want {
-			t.Errorf("%s: got %d accepted, want %d", r.Scenarios[i].Name, row.Accepted, want)
+	if row := r.Scenarios[0].Servers[0]; row.Accepted != 400 {
+		t.Errorf("got %d accepted, want 400", row.Accepted)
+	}
+}
+
+func TestH2loadQuantiles(t *testing.T) {
+	log := t.TempDir() + "/log"
+	var r load.Result
+	for text, ok := range map[string]bool{"1\t200\t30\n2\t200\t10\n3\t200\t20\n": true, "": false, "1\t200\n": false, "1\t200\tsoon\n": false} {
+		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := quantiles(log, &r); (err == nil) != ok {
+			t.Errorf("%q: got %v", text, err)
 		}
 	}
-	if r.Scenarios[1].Servers[0].P50.Median <= 0 {
-		t.Error("at a rate: no latency")
+	if r.P50 != 20*time.Microsecond {
+		t.Errorf("p50: got %v, want 20us", r.P50)
 	}
 }
 
