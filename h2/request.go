@@ -15,7 +15,7 @@ type Handler interface {
 	// loop, in the order in which the requests became complete.
 	//
 	// It must not block: nothing else is read from the connection until it
-	// returns. It must see to it that Respond or Reset is called on r, once, at any
+	// returns. It must see to it that Respond, Reset or Neglect is called on r, once, at any
 	// time and from any goroutine: until then r counts as a request in
 	// progress.
 	ServeRequest(r *Request)
@@ -163,6 +163,17 @@ func (r *Request) Reset(code http2.ErrCode) {
 		c.resetStream(st.id, code)
 		c.signal()
 	}
+	c.mu.Unlock()
+	r.release()
+}
+
+// Neglect gives r back without an answer. The stream stays open, and counts as one,
+// until the peer resets it or the connection ends. All that is said of Respond
+// holds for it too.
+func (r *Request) Neglect() {
+	c := r.conn
+	c.mu.Lock()
+	c.working--
 	c.mu.Unlock()
 	r.release()
 }

@@ -272,6 +272,36 @@ func TestReset(t *testing.T) {
 	})
 }
 
+// A neglected request keeps its stream, until the peer gives it up, and nothing else.
+func TestNeglect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 1000
+		p := connect(t, Config{Handler: handlerFunc(func(r *Request) {
+			if r.StreamID() < 2*limit {
+				r.Neglect()
+				return
+			}
+			r.Respond(200, nil, nil)
+		})})
+		for id := uint32(1); id < 2*limit; id += 2 {
+			p.request(id, "")
+		}
+		p.want()
+		p.request(2*limit+1, "")
+		p.want(fmt.Sprintf("RST_STREAM %d REFUSED_STREAM", 2*limit+1))
+		p.must(p.fr.WriteRSTStream(1, http2.ErrCodeCancel))
+		time.Sleep(time.Hour)
+		p.request(2*limit+3, "")
+		if got := p.received(); len(got) != 1 || !strings.HasPrefix(got[0], fmt.Sprintf("HEADERS %d ", 2*limit+3)) {
+			t.Errorf("got %q, want an answer", got)
+		}
+		if got := p.c.working; got != 0 {
+			t.Errorf("requests in progress: got %d, want 0", got)
+		}
+		p.close()
+	})
+}
+
 func TestBodyFarTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := connect(t, Config{MaxBodyBytes: 100, Handler: handlerFunc(func(r *Request) {
