@@ -30,6 +30,7 @@ var Map = map[string]Floor{
 	"registry":   2, // who can receive
 	"spool":      2, // what is in between
 	"trace":      2, // what happened
+	"faults":     2, // what goes wrong on demand
 	"apnsclient": 2, // the client library
 
 	"gateway":  3, // the provider's door
