@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -41,6 +42,9 @@ type Config struct {
 	// Limits bound what a provider may do beyond single requests. The zero value
 	// has none.
 	Limits Limits
+	// Faults decides which connections and pushes meet a fault on demand. Nil means
+	// none.
+	Faults Faults
 	// Logger gets a line for what goes wrong, and at debug level for each
 	// connection and push. Nil means slog.Default().
 	Logger *slog.Logger
@@ -58,6 +62,8 @@ type Gateway struct {
 	cfg      Config
 	tls      *tls.Config
 	throttle *throttle
+
+	flights atomic.Uint64 // connections that Config.Faults was asked about
 }
 
 // New returns a gateway, or says what the configuration lacks.
@@ -131,6 +137,11 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, env apns.Environmen
 // serveConn serves one connection until it ends.
 func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environment, all *presented) {
 	log := g.cfg.Logger.With(slog.String("remote", raw.RemoteAddr().String()))
+	flight, raw := g.takeOff(ctx, raw, env)
+	if raw == nil {
+		return
+	}
+	defer flight.land()
 	conn, state, err := g.handshake(ctx, raw)
 	if err != nil {
 		log.DebugContext(ctx, "provider connection failed", slog.Any("error", err))
@@ -145,21 +156,23 @@ func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environm
 		return
 	}
 	s := newSession(g, env, state, log)
+	s.flight = flight
 	drain := g.cfg.DrainTimeout
 	c := h2.NewConn(conn, h2.Config{
 		Handler:              s,
 		MaxBodyBytes:         maxBodyBytes,
-		MaxConcurrentStreams: s.initialStreams(),
+		MaxConcurrentStreams: flight.capped(s.initialStreams()),
 		AnswerFields:         answerFields,
 		IdleDebugData:        wire.AppendRejection(nil, apns.Reject(apns.IdleTimeout, "")),
 		DrainTimeout:         drain - min(lastFrames, drain/4),
 		Logger:               log,
 	})
 	s.departure = &departure{conn: c, raw: raw, within: drain}
-	s.conduct.setStreams = c.SetMaxConcurrentStreams
+	s.conduct.setStreams = func(n uint32) { c.SetMaxConcurrentStreams(flight.capped(n)) }
 	if s.misplaced() {
 		c.Refuse(http2.ErrCodeNo, wire.AppendRejection(nil, apns.Reject(apns.BadCertificateEnvironment, "")))
 	}
+	flight.turnAway(c)
 	defer s.enter(all)()
 	// The connection outlives ctx for as long as it takes to end well.
 	unbound := context.WithoutCancel(ctx)
@@ -174,6 +187,7 @@ func (g *Gateway) serveConn(ctx context.Context, raw net.Conn, env apns.Environm
 		<-told
 	}
 	s.departure.end()
+	flight.end()
 	stop()
 	s.errands.wait()
 	log.DebugContext(ctx, "provider connection ended", slog.Any("reason", err))

@@ -340,7 +340,7 @@ func (p *peer) settle() {
 
 var (
 	reasonForm = regexp.MustCompile(`^\{"reason":"[A-Za-z]+"\}$`)
-	goneForm   = regexp.MustCompile(`^\{"reason":"[A-Za-z]+","timestamp":[0-9]{13}\}$`)
+	goneForm   = regexp.MustCompile(`^\{"reason":"[A-Za-z]+","timestamp":[0-9]{12,13}\}$`)
 	uuidForm   = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 	anyUUID    = regexp.MustCompile(`^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$`)
 )

@@ -33,6 +33,7 @@ type session struct {
 	binding   binding
 	conduct   conduct
 	departure *departure
+	flight    *flight // nil without Config.Faults
 
 	// The rest belongs to the goroutine that reads.
 
@@ -99,6 +100,12 @@ func (s *session) ServeRequest(r *h2.Request) {
 	o.Notification.ID = id
 	o.Notification.Payload = r.TakeBody()
 	s.binding.claim(sender)
+	if s.flight != nil {
+		if f := s.meet(sender, &o); !f.IsNone() {
+			s.divert(r, o, f)
+			return
+		}
+	}
 	s.queue.add(r, o)
 }
 

@@ -97,6 +97,8 @@ type options struct {
 	limits gateway.Limits
 	// debug has everything logged, not just what goes wrong.
 	debug bool
+	// faults are the gateway's; nil for none.
+	faults gateway.Faults
 	// early is called when there is no more than the portal with its teams:
 	// long times are best let pass then, as a spool does something each minute.
 	early func(w *world)
@@ -136,7 +138,7 @@ func newWorldWith(tb testing.TB, opt options) *world {
 
 	w.gateway, err = gateway.New(gateway.Config{
 		Portal: w.portal, Registry: w.registry, Spool: w.spool, ServerCertificate: w.serverCertificate(),
-		DrainTimeout: drainTimeout, Limits: opt.limits, Logger: log,
+		DrainTimeout: drainTimeout, Limits: opt.limits, Faults: opt.faults, Logger: log,
 	})
 	must(err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
