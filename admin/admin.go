@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/heraldpush/herald/faults"
 	"github.com/heraldpush/herald/portal"
 )
 
@@ -40,6 +41,8 @@ const (
 type Config struct {
 	// Portal is what it serves. Required.
 	Portal *portal.Portal
+	// Faults are faults on demand. Nil means that there are none.
+	Faults *faults.Simulator
 	// Key is the API key, a secret of 16 bytes at least: a request must have
 	// it as "Authorization: Bearer KEY". With a shorter one, every request is
 	// refused.
@@ -163,7 +166,7 @@ func (a *API) serve(o operation, w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(a.actor(r.Context()), requestTimeout)
 	defer cancel()
-	out, err := o.serve(ctx, a.cfg.Portal, in)
+	out, err := o.serve(ctx, Rooms{a.cfg.Portal, a.cfg.Faults}, in)
 	if err != nil {
 		return err
 	}

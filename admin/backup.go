@@ -38,7 +38,7 @@ func Backup(ctx context.Context, t Target, recipients []string, w io.Writer) err
 }
 
 func (l local) backup(ctx context.Context, in BackupRequest, w io.Writer) error {
-	return writeBackup(ctx, l.portal, in, w)
+	return writeBackup(ctx, l.rooms.Portal, in, w)
 }
 
 func writeBackup(ctx context.Context, p *portal.Portal, in BackupRequest, w io.Writer) error {

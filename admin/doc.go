@@ -8,7 +8,7 @@
 // Whoever writes a verb writes it once.
 //
 // An operation takes one JSON object. The members that its path names stand in
-// the path; of a GET the rest stand in the query, of a POST in the body. It
+// the path; of a GET the rest stand in the query, else in the body. It
 // answers with 200 and one JSON object, or with a [Problem].
 //
 // Who has the API key may do everything. Answers hold no secrets but three,

@@ -33,7 +33,7 @@ func newPortal(t *testing.T) *portal.Portal {
 // serve returns the URL of an API of p.
 func serve(t *testing.T, p *portal.Portal) string {
 	t.Helper()
-	s := httptest.NewServer(admin.New(admin.Config{Portal: p, Key: apiKey, Logger: slog.New(slog.DiscardHandler)}))
+	s := httptest.NewServer(admin.New(admin.Config{Portal: p, Faults: newSimulator(), Key: apiKey, Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(s.Close)
 	return s.URL
 }

@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/heraldpush/herald/faults"
 	"github.com/heraldpush/herald/portal"
 )
 
 // Row is a line of the table of operations.
 type Row struct {
-	// Method is GET for what changes nothing, else POST.
+	// Method is GET for what changes nothing, else POST; PUT and DELETE where
+	// doing it twice is the same as once.
 	Method string
 	// Path may name members of the request, such as
 	// "/v1/portal/keys/{id}/revoke".
@@ -29,6 +31,16 @@ type Operation[In, Out any] struct {
 	Row
 	statuses map[portal.Code]int // where they differ from the common ones
 	run      func(context.Context, *portal.Portal, In) (Out, error)
+	// runFaults is in place of run for what is not the portal's.
+	runFaults func(context.Context, *faults.Simulator, In) (Out, error)
+}
+
+// Rooms are what operations are carried out on.
+type Rooms struct {
+	// Portal is who may send. Required.
+	Portal *portal.Portal
+	// Faults are faults on demand. Nil means that there are none.
+	Faults *faults.Simulator
 }
 
 // None is what an operation takes that needs nothing.
@@ -38,9 +50,9 @@ type None struct{}
 type operation interface {
 	row() Row
 	// serve carries it out with the members of an In and returns an Out.
-	serve(ctx context.Context, p *portal.Portal, in members) (any, error)
+	serve(ctx context.Context, r Rooms, in members) (any, error)
 	// local is serve into out, an *Out.
-	local(ctx context.Context, p *portal.Portal, in members, out any) error
+	local(ctx context.Context, r Rooms, in members, out any) error
 }
 
 // operations are all but Backup, whose answer is no JSON.
@@ -53,6 +65,7 @@ var operations = []operation{
 	ListDevices, ActivateDevice, RevokeDevice,
 	ListEnrolments, CreateEnrolment, RevokeEnrolment,
 	ListAudit,
+	GetFaults, PutFaults, DeleteFaults,
 }
 
 // Table returns the whole API.
@@ -88,20 +101,31 @@ func (o *Operation[In, Out]) Call(ctx context.Context, t Target, in In) (out Out
 
 func (o *Operation[In, Out]) row() Row { return o.Row }
 
-func (o *Operation[In, Out]) serve(ctx context.Context, p *portal.Portal, m members) (any, error) {
+func (o *Operation[In, Out]) serve(ctx context.Context, r Rooms, m members) (any, error) {
 	var in In
 	if err := m.into(&in); err != nil {
 		return nil, newProblem(http.StatusBadRequest, CodeArgument, "", "%s", describeJSON(err))
 	}
-	out, err := o.run(ctx, p, in)
+	out, err := o.at(ctx, r, in)
 	if err != nil {
 		return nil, asProblem(err, o.statuses)
 	}
 	return out, nil
 }
 
-func (o *Operation[In, Out]) local(ctx context.Context, p *portal.Portal, m members, out any) error {
-	res, err := o.serve(ctx, p, m)
+// at carries out o on the room that it is for.
+func (o *Operation[In, Out]) at(ctx context.Context, r Rooms, in In) (out Out, _ error) {
+	switch {
+	case o.runFaults == nil:
+		return o.run(ctx, r.Portal, in)
+	case r.Faults == nil:
+		return out, noFaults()
+	}
+	return o.runFaults(ctx, r.Faults, in)
+}
+
+func (o *Operation[In, Out]) local(ctx context.Context, r Rooms, m members, out any) error {
+	res, err := o.serve(ctx, r, m)
 	if err != nil {
 		return err
 	}
@@ -184,10 +208,13 @@ func describeJSON(err error) string {
 
 // Local returns the portal in this process as a Target. Errors that are no
 // *Problem are the store's.
-func Local(p *portal.Portal) Target { return local{p} }
+func Local(p *portal.Portal) Target { return LocalRooms(Rooms{Portal: p}) }
 
-type local struct{ portal *portal.Portal }
+// LocalRooms is Local for all that there is in this process.
+func LocalRooms(r Rooms) Target { return local{r} }
+
+type local struct{ rooms Rooms }
 
 func (l local) call(ctx context.Context, o operation, in members, out any) error {
-	return o.local(ctx, l.portal, in, out)
+	return o.local(ctx, l.rooms, in, out)
 }

@@ -16,6 +16,7 @@ const (
 	CodeOperation portal.Code = "E-OPERATION" // no such path, or another method
 	CodeArgument  portal.Code = "E-ARGUMENT"  // the request is not what the operation takes
 	CodeTooLarge  portal.Code = "E-TOO-LARGE" // the body is
+	CodeFaults    portal.Code = "E-FAULTS"    // a fault plan is wrong, or there are no faults on demand
 	CodeRecipient portal.Code = "E-RECIPIENT" // a backup for nobody, or for who cannot be
 )
 

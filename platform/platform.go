@@ -14,6 +14,7 @@ import (
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/courier"
+	"github.com/heraldpush/herald/faults"
 	"github.com/heraldpush/herald/gateway"
 	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/registry"
@@ -41,6 +42,8 @@ type Config struct {
 	// GatewayLimits bound what the gateway puts up with from a provider. Nil
 	// means gateway.ProductionLimits().
 	GatewayLimits *gateway.Limits
+	// Faults are the gateway's faults on demand. Nil means none.
+	Faults *faults.Simulator
 	// DrainTimeout is how long providers' connections may take to end when the
 	// platform stops. Zero means the gateway's default.
 	DrainTimeout time.Duration
@@ -102,11 +105,14 @@ func Open(ctx context.Context, cfg Config) (_ *Platform, err error) {
 	if cfg.GatewayLimits != nil {
 		limits = *cfg.GatewayLimits
 	}
-	p.gateway, err = gateway.New(gateway.Config{
+	gatewayConfig := gateway.Config{
 		Portal: p.Portal, Registry: p.Registry, Spool: p.Spool, ServerCertificate: p.serverCertificate,
 		DrainTimeout: cfg.DrainTimeout, Limits: limits, Logger: cfg.Logger.With(slog.String("door", "gateway")),
-	})
-	if err != nil {
+	}
+	if cfg.Faults != nil {
+		gatewayConfig.Faults = cfg.Faults
+	}
+	if p.gateway, err = gateway.New(gatewayConfig); err != nil {
 		return nil, err
 	}
 	p.courier, err = courier.New(courier.Config{
