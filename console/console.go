@@ -31,6 +31,7 @@ type Console struct {
 	mu    sync.Mutex
 	facts []Fact                // guarded by mu
 	try   string                // guarded by mu
+	warn  string                // guarded by mu
 	shown []device.Presentation // newest first; guarded by mu
 }
 
@@ -50,6 +51,14 @@ func (c *Console) Describe(facts []Fact, try string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.facts, c.try = facts, try
+}
+
+// Warn has the home page say, above all else, what must not be overlooked, until
+// the next call. Empty ends it.
+func (c *Console) Warn(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.warn = text
 }
 
 // Show adds a notification as the device shows it.
@@ -83,6 +92,7 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type view struct {
 	Facts []Fact
 	Try   string
+	Warn  string
 	Shown []device.Presentation
 }
 
@@ -90,7 +100,7 @@ type view struct {
 func (c *Console) page(template string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
-		v := view{Facts: c.facts, Try: c.try, Shown: slices.Clone(c.shown)}
+		v := view{Facts: c.facts, Try: c.try, Warn: c.warn, Shown: slices.Clone(c.shown)}
 		c.mu.Unlock()
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")

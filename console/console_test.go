@@ -38,6 +38,21 @@ func TestHome(t *testing.T) {
 	}
 }
 
+// A warning is on the home page until it is taken back.
+func TestWarn(t *testing.T) {
+	c := console.New()
+	for _, text := range []string{"Faults & all", ""} {
+		c.Warn(text)
+		body := get(t, c, "http://127.0.0.1:8030/").Body.String()
+		if got, want := strings.Contains(body, "Faults &amp; all"), text != ""; got != want {
+			t.Errorf("%q: shown: got %v, want %v", text, got, want)
+		}
+		if got, want := strings.Contains(body, `<p class="warn">`), text != ""; got != want {
+			t.Errorf("%q: has a warning: got %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestHosts(t *testing.T) {
 	c := console.New()
 	for host, want := range map[string]int{
