@@ -23,6 +23,7 @@ import (
 	"github.com/heraldpush/herald/console"
 	"github.com/heraldpush/herald/courier"
 	"github.com/heraldpush/herald/device"
+	"github.com/heraldpush/herald/faults"
 	"github.com/heraldpush/herald/gateway"
 	"github.com/heraldpush/herald/platform"
 	"github.com/heraldpush/herald/store/memory"
@@ -40,6 +41,9 @@ type Config struct {
 	Addr netip.Addr
 	// Ports says which ports to take.
 	Ports Ports
+	// Faults is the plan of faults on demand to begin with. Nil means none; magic
+	// device tokens are on in any case.
+	Faults *faults.Plan
 	// Ready is called when everything answers, after dev.json was written.
 	// Required.
 	Ready func(Running)
@@ -84,7 +88,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, listeners.close()) }()
 
-	p, err := openPlatform(ctx, cfg, dir)
+	pages := console.New()
+	sim, err := newFaults(cfg, pages)
+	if err != nil {
+		return err
+	}
+	p, err := openPlatform(ctx, cfg, dir, sim)
 	if err != nil {
 		return err
 	}
@@ -96,15 +105,15 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err := dir.Finish(); err != nil {
 		return err
 	}
-	r := &rig{cfg: cfg, dir: dir, platform: p, developer: dev, listeners: listeners, console: console.New()}
+	r := &rig{cfg: cfg, dir: dir, platform: p, developer: dev, listeners: listeners, console: pages, faults: sim}
 	return r.run(ctx)
 }
 
-func openPlatform(ctx context.Context, cfg Config, dir *home) (*platform.Platform, error) {
+func openPlatform(ctx context.Context, cfg Config, dir *home, sim *faults.Simulator) (*platform.Platform, error) {
 	return platform.Open(ctx, platform.Config{
 		PortalStore: dir.PortalStore(), RegistryStore: dir.RegistryStore(), Sealer: dir.Sealer(),
 		SpoolStore: memory.NewSpool(repeatKeys), GatewayLimits: new(gateway.DevelopmentLimits()),
-		ServerIPs: []netip.Addr{cfg.Addr}, DrainTimeout: drainTimeout, Logger: cfg.Logger,
+		ServerIPs: []netip.Addr{cfg.Addr}, Faults: sim, DrainTimeout: drainTimeout, Logger: cfg.Logger,
 	})
 }
 
@@ -117,6 +126,7 @@ type rig struct {
 	listeners *listeners
 	journal   *journal
 	console   *console.Console
+	faults    *faults.Simulator
 }
 
 // run serves until ctx ends, or one of the parts does.
@@ -168,7 +178,7 @@ func (r *rig) run(ctx context.Context) (err error) {
 // pages returns what answers over HTTP: the platform API, and the console.
 func (r *rig) pages(key string) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(admin.Prefix, admin.New(admin.Config{Portal: r.platform.Portal, Key: key, Logger: r.cfg.Logger}))
+	mux.Handle(admin.Prefix, admin.New(admin.Config{Portal: r.platform.Portal, Faults: r.faults, Key: key, Logger: r.cfg.Logger}))
 	mux.Handle("/", r.console)
 	return mux
 }

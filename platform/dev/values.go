@@ -20,7 +20,7 @@ type Values map[Key]string
 // Key is a key of dev.json.
 type Key string
 
-// The keys of dev.json.
+// The keys of dev.json, besides those that MagicDeviceToken returns.
 const (
 	KeyGatewaySandbox     Key = "gateway.sandbox"          // host:port
 	KeyGatewayProduction  Key = "gateway.production"       // host:port
@@ -51,7 +51,7 @@ const (
 
 // values returns what dev.json says of r.
 func (r *rig) values(phone *device.Device, token, idle apns.DeviceToken, apiKey string) Values {
-	return Values{
+	v := Values{
 		KeyGatewaySandbox:     r.listeners.platform.Gateway[apns.Sandbox].Addr().String(),
 		KeyGatewayProduction:  r.listeners.platform.Gateway[apns.Production].Addr().String(),
 		KeyLegacySandbox:      r.listeners.platform.Legacy[apns.Sandbox].Addr().String(),
@@ -78,6 +78,8 @@ func (r *rig) values(phone *device.Device, token, idle apns.DeviceToken, apiKey 
 		KeyBaseToken:          phone.BaseToken().Hex(),
 		KeyBenchDeviceToken:   idle.Hex(),
 	}
+	v.addMagic()
+	return v
 }
 
 // facts returns what the console shows; no secret is among it.
