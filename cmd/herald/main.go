@@ -25,7 +25,7 @@ type verbs struct {
 	Cert        certCmd        `cmd:"" help:"Certificates as files: request, assemble, inspect, verify, convert, passwd."`
 	Key         keyCmd         `cmd:"" help:"Provider keys (.p8) as files, and the provider tokens that they sign."`
 	Doctor      doctorCmd      `cmd:"" help:"Find out why a credential or a gateway does not work, with one request that delivers nothing."`
-	Conformance conformanceCmd `cmd:"" help:"Aim several hundred cases at a gateway, and say where it differs from Apple's."`
+	Conformance conformanceCmd `cmd:"" help:"Aim some 1,500 cases at a gateway, and say where it differs from Apple's."`
 	Portal      portalCmd      `cmd:"" help:"Issue, list and revoke certificates and keys, as Apple's developer portal does."`
 	Bench       benchCmd       `cmd:"" help:"Measure what a push costs, on this machine alone."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
