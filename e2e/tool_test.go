@@ -170,6 +170,30 @@ func buildModule(t *testing.T, name, content string) string {
 	return path
 }
 
+// installPackages has npm install what a folder under testdata locks, and
+// returns the path of a copy of the folder that has it. The content says in
+// words what comes from elsewhere.
+func installPackages(t *testing.T, name, content string) string {
+	t.Helper()
+	needTool(t, "npm", "installs "+content, "npm")
+	folder := filepath.Join(t.TempDir(), name)
+	if err := os.CopyFS(folder, os.DirFS(filepath.Join("testdata", name))); err != nil {
+		t.Fatal(err)
+	}
+	install := program{
+		args: []string{
+			"npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--prefer-offline",
+			"--fetch-timeout=10000", "--fetch-retries=1", "--fetch-retry-mintimeout=1000", // within toolWithin
+		},
+		dir: folder,
+		env: os.Environ(), // with the proxy and authorities that environment drops: this goes further than loopback
+	}
+	if o := install.run(t); o.status != 0 {
+		lack(t, content+" is not to be had from the npm registry: "+o.stderr)
+	}
+	return folder
+}
+
 // environment is this process's, without what would change whom a program
 // trusts or how it reaches loopback.
 func environment() []string {
