@@ -32,6 +32,9 @@ type Config struct {
 	// leaves them as they are, for stores that are never written to a disk.
 	Sealer portal.Sealer
 
+	// RSA is that of portal.Config: for platforms that are kept.
+	RSA bool
+
 	// ServerNames are host names of this platform, besides Apple's and
 	// localhost. The first is its own name; clients use it where an address is
 	// all they have. Empty means "herald.localhost".
@@ -85,7 +88,7 @@ func Open(ctx context.Context, cfg Config) (_ *Platform, err error) {
 	}
 	p := &Platform{cfg: cfg}
 	if p.Portal, err = portal.Open(ctx, portal.Config{
-		Store: cfg.PortalStore, Sealer: cfg.Sealer, ServerNames: cfg.ServerNames, ServerIPs: cfg.ServerIPs,
+		Store: cfg.PortalStore, Sealer: cfg.Sealer, RSA: cfg.RSA, ServerNames: cfg.ServerNames, ServerIPs: cfg.ServerIPs,
 	}); err != nil {
 		return nil, err
 	}

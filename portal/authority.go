@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -71,7 +72,7 @@ func (p *Portal) openAuthority(ctx context.Context, cfg Config) error {
 		err := get(tx, kindAuthority, theAuthority, &rec)
 		switch {
 		case errors.Is(err, ErrNotFound):
-			err = rec.make(cfg.Name, cfg.Sealer)
+			err = rec.make(cfg)
 		case err != nil:
 			return err
 		case rec.permits(names, ips):
@@ -111,8 +112,13 @@ func (r *authorityRecord) permits(names []string, ips []netip.Prefix) bool {
 }
 
 // make fills r with a root and the intermediates but that of servers.
-func (r *authorityRecord) make(name string, sealer Sealer) error {
-	key, err := newIssuerKey()
+func (r *authorityRecord) make(cfg Config) error {
+	name, sealer := cfg.Name, cfg.Sealer
+	newKey := newECDSAKey
+	if cfg.RSA {
+		newKey = newRSAKey
+	}
+	key, err := newKey()
 	if err != nil {
 		return err
 	}
@@ -124,10 +130,11 @@ func (r *authorityRecord) make(name string, sealer Sealer) error {
 		return err
 	}
 	root := credential.Authority{Certificate: cert, Key: key}
-	if r.Providers, err = newIntermediate(root, sealer, credential.IntermediateProfile{Name: name + " Provider Authority", Purpose: credential.ForProviders}); err != nil {
+	r.Providers, err = newIntermediate(root, sealer, newKey, credential.IntermediateProfile{Name: name + " Provider Authority", Purpose: credential.ForProviders})
+	if err != nil {
 		return err
 	}
-	r.Devices, err = newIntermediate(root, sealer, credential.IntermediateProfile{Name: name + " Device Authority", Purpose: credential.ForDevices})
+	r.Devices, err = newIntermediate(root, sealer, newECDSAKey, credential.IntermediateProfile{Name: name + " Device Authority", Purpose: credential.ForDevices})
 	return err
 }
 
@@ -137,14 +144,14 @@ func (r *authorityRecord) makeServers(name string, sealer Sealer, names []string
 		return err
 	}
 	r.ServerNames, r.ServerIPs = names, ips
-	r.Servers, err = newIntermediate(root, sealer, credential.IntermediateProfile{
+	r.Servers, err = newIntermediate(root, sealer, newECDSAKey, credential.IntermediateProfile{
 		Name: name + " Server Authority", Purpose: credential.ForServers, PermittedDNS: names, PermittedIPs: ips,
 	})
 	return err
 }
 
-func newIntermediate(root credential.Authority, sealer Sealer, profile credential.IntermediateProfile) (issuerRecord, error) {
-	key, err := newIssuerKey()
+func newIntermediate(root credential.Authority, sealer Sealer, newKey func() (crypto.Signer, error), profile credential.IntermediateProfile) (issuerRecord, error) {
+	key, err := newKey()
 	if err != nil {
 		return issuerRecord{}, err
 	}
@@ -155,9 +162,9 @@ func newIntermediate(root credential.Authority, sealer Sealer, profile credentia
 	return recordIssuer(cert, key, sealer)
 }
 
-func newIssuerKey() (*ecdsa.PrivateKey, error) {
-	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-}
+func newECDSAKey() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+func newRSAKey() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) }
 
 func recordIssuer(cert *x509.Certificate, key crypto.Signer, sealer Sealer) (issuerRecord, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
@@ -254,7 +261,7 @@ func pool(cert *x509.Certificate) *x509.CertPool {
 // names and addresses, valid for 60 days. The error says so if one of them is
 // not permitted (Config.ServerNames, Config.ServerIPs).
 func (p *Portal) ServerCertificate(names []string, ips []netip.Addr) (tls.Certificate, error) {
-	key, err := newIssuerKey()
+	key, err := newECDSAKey()
 	if err != nil {
 		return tls.Certificate{}, err
 	}

@@ -292,3 +292,34 @@ func TestRevokeRelated(t *testing.T) {
 		wantRejection(t, err, apns.Forbidden)
 	})
 }
+
+// TestRSA proves that a portal can sign as Apple does, down to the root, and
+// goes on doing so.
+func TestRSA(t *testing.T) {
+	store := memory.NewPortal()
+	for _, asked := range []bool{true, false} { // it counts when the authority is made
+		p, err := portal.Open(t.Context(), portal.Config{Store: store, RSA: asked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if asked {
+			withDemo(t, p)
+		}
+		issued, err := p.IssueCertificate(t.Context(), demo, credential.PushUniversal, csr(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := x509.ParseCertificate(issued.DER)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, c := range map[string]*x509.Certificate{"certificate": cert, "issuer": p.ProviderIssuer(), "root": p.Root()} {
+			if c.SignatureAlgorithm != x509.SHA256WithRSA {
+				t.Errorf("%s: signed with %v, want %v", what, c.SignatureAlgorithm, x509.SHA256WithRSA)
+			}
+		}
+		if _, err := cert.Verify(x509.VerifyOptions{Roots: p.ProviderRoots(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -43,6 +43,11 @@ type Config struct {
 	// Sealer seals the authority's private keys at rest. Nil leaves them as
 	// they are, for a store that is never written to a disk.
 	Sealer Sealer
+	// RSA makes the keys of the root and of the providers' intermediate RSA 2048,
+	// as Apple's are, so that clients that know no ECDSA read the certificates
+	// of providers. It counts when the authority is made, which then takes half
+	// a second. False means ECDSA P-256, for a portal that ends with a test.
+	RSA bool
 	// Name goes before the names of the authorities, such as "Herald" in
 	// "Herald Root Authority". Empty means "Herald".
 	Name string

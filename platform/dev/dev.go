@@ -111,7 +111,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 func openPlatform(ctx context.Context, cfg Config, dir *home, sim *faults.Simulator) (*platform.Platform, error) {
 	return platform.Open(ctx, platform.Config{
-		PortalStore: dir.PortalStore(), RegistryStore: dir.RegistryStore(), Sealer: dir.Sealer(),
+		PortalStore: dir.PortalStore(), RegistryStore: dir.RegistryStore(), Sealer: dir.Sealer(), RSA: true,
 		SpoolStore: memory.NewSpool(repeatKeys), GatewayLimits: new(gateway.DevelopmentLimits()),
 		ServerIPs: []netip.Addr{cfg.Addr}, Faults: sim, DrainTimeout: drainTimeout, Logger: cfg.Logger,
 	})

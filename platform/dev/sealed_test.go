@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -164,15 +165,19 @@ func scalar(t *testing.T, der []byte) []byte {
 
 func number(t *testing.T, key any) []byte {
 	t.Helper()
-	private, ok := key.(*ecdsa.PrivateKey)
-	if !ok {
-		t.Fatalf("got a %T, want an ECDSA key", key)
+	switch private := key.(type) {
+	case *ecdsa.PrivateKey:
+		b, err := private.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	case *rsa.PrivateKey:
+		return private.D.Bytes()
+	default:
+		t.Fatalf("got a %T, want an ECDSA or RSA key", key)
+		return nil
 	}
-	b, err := private.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 func providerKey(t *testing.T, path string) []byte {

@@ -185,7 +185,7 @@ func (f *Folder) Sealer() *envelope.Sealer { return f.sealer }
 
 // Portal opens the portal alone, for who works on a folder that nobody serves.
 func (f *Folder) Portal(ctx context.Context) (*portal.Portal, error) {
-	p, err := portal.Open(ctx, portal.Config{Store: f.PortalStore(), Sealer: f.sealer})
+	p, err := portal.Open(ctx, portal.Config{Store: f.PortalStore(), Sealer: f.sealer, RSA: true})
 	return p, f.Explain(err)
 }
 
