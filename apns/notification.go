@@ -52,16 +52,12 @@ func (id NotificationID) Valid() bool {
 				return false
 			}
 		default:
-			if !isHex(c) {
+			if hexDigits[c] == noHexDigit {
 				return false
 			}
 		}
 	}
 	return true
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 // Priority is the apns-priority of a notification. The zero value stands for

@@ -1,7 +1,6 @@
 package apns
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -12,12 +11,6 @@ type Payload []byte
 
 // ErrNotAnObject says that a payload is no JSON object.
 var ErrNotAnObject = errors.New("payload: not a JSON object")
-
-// IsObject reports whether p is one well-formed JSON object.
-func (p Payload) IsObject() bool {
-	t := bytes.TrimLeft(p, " \t\r\n")
-	return len(t) > 0 && t[0] == '{' && json.Valid(t)
-}
 
 // Alert is what a payload asks a device to show, play and count. Fields that
 // the payload leaves out, or has in a type that is not theirs, are zero: a
