@@ -3,6 +3,7 @@ package portal
 import (
 	"crypto/x509"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -31,6 +32,19 @@ type Sender struct {
 	certificate *credential.PushCertificate // nil for a key
 	key         *Key                        // nil for a certificate
 	portal      *Portal
+
+	// The admission holds in this epoch of the portal, between these times, and
+	// at both of them.
+	epoch       uint64
+	from, until time.Time
+}
+
+// Current reports whether s, if it were asked for again at the time now, would
+// be admitted again and be allowed the same topics. It takes no lock. False means
+// that it is to be asked for: it may have been revoked, or its time is over, or
+// something else was changed in the portal since.
+func (s *Sender) Current(now time.Time) bool {
+	return s.portal.epoch.Load() == s.epoch && !now.Before(s.from) && !now.After(s.until)
 }
 
 // verified is an accepted provider token.
@@ -44,6 +58,7 @@ type verified struct {
 // key, TLS has checked. The error is an *apns.Rejection: BadCertificate or
 // BadCertificateEnvironment.
 func (p *Portal) AdmitCertificate(cert *x509.Certificate, env apns.Environment) (*Sender, error) {
+	epoch := p.epoch.Load() // before the checks, so that no change is missed
 	if now := time.Now(); now.After(cert.NotAfter) || now.Before(cert.NotBefore) {
 		return nil, apns.Reject(apns.BadCertificate, "valid from "+cert.NotBefore.String()+" to "+cert.NotAfter.String())
 	}
@@ -57,7 +72,9 @@ func (p *Portal) AdmitCertificate(cert *x509.Certificate, env apns.Environment) 
 	if !push.Allows(env) {
 		return nil, apns.Reject(apns.BadCertificateEnvironment, fmt.Sprintf("a %s certificate on %v", push.Kind, env))
 	}
-	return &Sender{Team: push.TeamID, certificate: &push, portal: p}, nil
+	return &Sender{
+		Team: push.TeamID, certificate: &push, portal: p, epoch: epoch, from: cert.NotBefore, until: cert.NotAfter,
+	}, nil
 }
 
 // CheckCertificate checks that a provider's certificate is one of this portal's
@@ -79,8 +96,9 @@ func (p *Portal) CheckCertificate(cert *x509.Certificate) error {
 // AdmitProviderToken returns what the holder of a provider token may do in an
 // environment. The error is an *apns.Rejection: InvalidProviderToken, whose
 // detail tells the log what the wire does not, Forbidden for a revoked key,
-// BadEnvironmentKeyInToken or ExpiredProviderToken.
+// BadEnvironmentKeyInToken or ExpiredProviderToken. It does not keep the string.
 func (p *Portal) AdmitProviderToken(token string, env apns.Environment) (*Sender, error) {
+	epoch := p.epoch.Load() // before the checks, so that no change is missed
 	v, ok := p.wasVerified(token)
 	if !ok {
 		var err error
@@ -100,7 +118,10 @@ func (p *Portal) AdmitProviderToken(token string, env apns.Environment) (*Sender
 	case age < -maxTokenSkew:
 		return nil, apns.Reject(apns.InvalidProviderToken, "made "+(-age).Round(time.Second).String()+" in the future")
 	}
-	return &Sender{Team: v.key.Team, Key: v.key.ID, IssuedAt: v.issuedAt, key: v.key, portal: p}, nil
+	return &Sender{
+		Team: v.key.Team, Key: v.key.ID, IssuedAt: v.issuedAt, key: v.key, portal: p,
+		epoch: epoch, from: v.issuedAt.Add(-maxTokenSkew), until: v.issuedAt.Add(maxTokenAge),
+	}, nil
 }
 
 func (p *Portal) wasVerified(token string) (verified, bool) {
@@ -137,7 +158,7 @@ func (p *Portal) verify(token string) (verified, error) {
 	if len(p.verified) >= maxVerified {
 		clear(p.verified) // they are verified again when they come
 	}
-	p.verified[token] = v
+	p.verified[strings.Clone(token)] = v
 	return v, nil
 }
 

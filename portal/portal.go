@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -34,6 +35,10 @@ type Portal struct {
 	revocations  []Revocation            // since Open; guarded by mu
 	revoked      chan struct{}           // closed and replaced at each revocation; guarded by mu
 	broadcasts   chan struct{}           // closed and replaced when an app's Broadcast changes; guarded by mu
+
+	// epoch counts the changes of the above, but for verified: who was
+	// admitted in one epoch may have to be asked for again in the next.
+	epoch atomic.Uint64
 }
 
 // Config says what a Portal is made of.
@@ -119,6 +124,7 @@ func (p *Portal) change(ctx context.Context, f func(Tx) error, keep func()) erro
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	keep()
+	p.epoch.Add(1)
 	return nil
 }
 
