@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -20,8 +19,11 @@ var ErrUnknownToken = errors.New("registry: not a token of this service and envi
 type Registry struct {
 	store       Store
 	sealers     map[apns.Environment]*siv // never changes
-	topics      sync.Map                  // apns.TopicHash → uint32, a cache of the store
 	maxChannels int
+
+	// What every push asks for is also in memory.
+	topics      ordinals
+	exceptional exceptional
 }
 
 // Config says what a Registry is made of.
@@ -72,6 +74,9 @@ func Open(ctx context.Context, cfg Config) (*Registry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("opening registry: token key of %v: %w", env, err)
 		}
+	}
+	if err := r.exceptional.open(ctx, cfg.Store); err != nil {
+		return nil, fmt.Errorf("opening registry: exceptions: %w", err)
 	}
 	return r, nil
 }
@@ -148,79 +153,13 @@ func (r *Registry) DeviceToken(ctx context.Context, a apns.Address) (apns.Device
 		if x.Generation > maxGeneration {
 			return "", fmt.Errorf("making device token: topic %v has had %d generations on one device", a.Topic, maxGeneration)
 		}
-		if err := r.store.PutException(ctx, a, x); err != nil {
+		if err := r.putException(ctx, a, x); err != nil {
 			return "", fmt.Errorf("making device token: %w", err)
 		}
 	}
 	return apns.DeviceToken(r.sealers[a.Environment].sealToken(sealed{
 		kind: kindApp, device: a.Device, topic: topic, env: a.Environment, generation: x.Generation,
 	})), nil
-}
-
-// Resolve returns the address that a device token stands for. The error is an
-// *apns.Rejection if the token is none of this environment (BadDeviceToken),
-// if it is for another topic (DeviceTokenNotForTopic), or if the app no longer
-// wants notifications (Unregistered, with the time); anything else is a fault
-// of the store.
-func (r *Registry) Resolve(ctx context.Context, t apns.DeviceToken, topic apns.Topic, env apns.Environment) (apns.Address, error) {
-	s, ok := r.sealers[env].openToken(string(t))
-	if !ok || s.kind != kindApp || s.env != env {
-		return apns.Address{}, apns.Reject(apns.BadDeviceToken, r.foreign(t, env))
-	}
-	a := apns.Address{Device: s.device, Environment: env, Topic: topic.Hash()}
-	ordinal, err := r.topicOrdinal(ctx, a.Topic)
-	if err != nil {
-		return apns.Address{}, err
-	}
-	if ordinal != s.topic {
-		return apns.Address{}, apns.Reject(apns.DeviceTokenNotForTopic, "the device token was made for another topic than "+string(topic))
-	}
-	x, err := r.store.Exception(ctx, a)
-	if err != nil {
-		return apns.Address{}, fmt.Errorf("resolving device token: %w", err)
-	}
-	since := x.Removed
-	if s.generation < x.Generation {
-		since = x.Former
-	}
-	if !since.IsZero() {
-		gone := apns.Reject(apns.Unregistered, "")
-		gone.Since = since
-		return apns.Address{}, gone
-	}
-	return a, nil
-}
-
-// foreign says, for the log, where a refused token came from if that can be known.
-func (r *Registry) foreign(t apns.DeviceToken, env apns.Environment) string {
-	for other, sealer := range r.sealers {
-		if s, ok := sealer.openToken(string(t)); ok {
-			if s.kind == kindBase {
-				return "it is a base token of " + other.String()
-			}
-			if other != env {
-				return "the device token was issued by " + other.String()
-			}
-		}
-	}
-	return ""
-}
-
-// topicOrdinal returns the ordinal of a topic, 0 for one that no device has
-// ever asked for.
-func (r *Registry) topicOrdinal(ctx context.Context, h apns.TopicHash) (uint32, error) {
-	if n, ok := r.topics.Load(h); ok {
-		return n.(uint32), nil //nolint:errcheck // only uint32 is stored
-	}
-	n, err := r.store.TopicOrdinal(ctx, h)
-	if errors.Is(err, ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("topic %v: %w", h, err)
-	}
-	r.topics.Store(h, n)
-	return n, nil
 }
 
 // Remove records that the app at an address is gone, as of a time: its device
@@ -235,8 +174,14 @@ func (r *Registry) Remove(ctx context.Context, a apns.Address, at time.Time) err
 		return nil
 	}
 	x.Removed = at.UTC()
-	if err := r.store.PutException(ctx, a, x); err != nil {
+	if err := r.putException(ctx, a, x); err != nil {
 		return fmt.Errorf("removing %v: %w", a, err)
 	}
 	return nil
+}
+
+// putException stores an exception, of which this side knows from before.
+func (r *Registry) putException(ctx context.Context, a apns.Address, x Exception) error {
+	r.exceptional.add(a)
+	return r.store.PutException(ctx, a, x)
 }

@@ -36,6 +36,9 @@ type Store interface {
 	Exception(ctx context.Context, a apns.Address) (Exception, error)
 	// PutException stores it.
 	PutException(ctx context.Context, a apns.Address, x Exception) error
+	// EachException calls f for each address at which anything is out of the
+	// ordinary, in no order, until f returns an error, which it returns.
+	EachException(ctx context.Context, f func(apns.Address) error) error
 
 	ChannelStore
 	FeedbackStore

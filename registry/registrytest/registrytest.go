@@ -145,6 +145,21 @@ func exceptions(t *testing.T, open opener) {
 			t.Errorf("Exception of another address: got %+v, %v, want none", got, err)
 		}
 	})
+	furthest := apns.Address{Device: 1<<48 - 1, Environment: apns.Production, Topic: apns.TopicHash{0, 0xff}}
+	if err := s.PutException(t.Context(), furthest, registry.Exception{Generation: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s = twice(t, s, reopen, func(s registry.Store) {
+		exceptionsAre(t, s, at, furthest)
+		enough := errors.New("enough")
+		calls := 0
+		if err := s.EachException(t.Context(), func(apns.Address) error { calls++; return enough }); !errors.Is(err, enough) || calls != 1 {
+			t.Errorf("EachException: got %v after %d calls, want the error of the first", err, calls)
+		}
+	})
+	if err := s.PutException(t.Context(), furthest, registry.Exception{}); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.PutException(t.Context(), at, registry.Exception{}); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +167,24 @@ func exceptions(t *testing.T, open opener) {
 		if got, err := s.Exception(t.Context(), at); err != nil || !cmp.Equal(got, registry.Exception{}) {
 			t.Errorf("Exception taken back: got %+v, %v, want none", got, err)
 		}
+		exceptionsAre(t, s)
 	})
+}
+
+// exceptionsAre compares the addresses that EachException gives.
+func exceptionsAre(t *testing.T, s registry.Store, want ...apns.Address) {
+	t.Helper()
+	got := make(map[apns.Address]int)
+	if err := s.EachException(t.Context(), func(a apns.Address) error { got[a]++; return nil }); err != nil {
+		t.Error(err)
+	}
+	wanted := make(map[apns.Address]int)
+	for _, a := range want {
+		wanted[a]++
+	}
+	if diff := cmp.Diff(wanted, got); diff != "" {
+		t.Errorf("EachException (-want +got):\n%s", diff)
+	}
 }
 
 func concurrent(t *testing.T, open opener) {

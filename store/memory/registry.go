@@ -20,8 +20,13 @@ var _ registry.Store = (*Registry)(nil)
 type registryState struct {
 	TokenKeys  map[apns.Environment][]byte
 	Devices    map[apns.DeviceID]registry.Device
-	Topics     map[string]uint32             // by the hash in hex
-	Exceptions map[string]registry.Exception // by addressKey
+	Topics     map[string]uint32    // by the hash in hex
+	Exceptions map[string]exception // by addressKey
+}
+
+type exception struct {
+	Address apns.Address
+	registry.Exception
 }
 
 // NewRegistry returns an empty store.
@@ -97,7 +102,7 @@ func (r *Registry) TopicOrdinal(_ context.Context, h apns.TopicHash) (n uint32, 
 func (r *Registry) Exception(_ context.Context, a apns.Address) (x registry.Exception, err error) {
 	err = r.known.view(func(s *registryState) error {
 		if len(s.Exceptions) > 0 {
-			x = s.Exceptions[addressKey(a)]
+			x = s.Exceptions[addressKey(a)].Exception
 		}
 		return nil
 	})
@@ -106,7 +111,29 @@ func (r *Registry) Exception(_ context.Context, a apns.Address) (x registry.Exce
 
 // PutException implements registry.Store.
 func (r *Registry) PutException(_ context.Context, a apns.Address, x registry.Exception) error {
-	return r.known.change(func(s *registryState) error { put(&s.Exceptions, addressKey(a), x); return nil })
+	return r.known.change(func(s *registryState) error {
+		if x == (registry.Exception{}) {
+			delete(s.Exceptions, addressKey(a))
+		} else {
+			put(&s.Exceptions, addressKey(a), exception{a, x})
+		}
+		return nil
+	})
+}
+
+// EachException implements registry.Store.
+func (r *Registry) EachException(_ context.Context, f func(apns.Address) error) error {
+	var all []apns.Address
+	err := r.known.view(func(s *registryState) error {
+		for _, x := range s.Exceptions {
+			all = append(all, x.Address)
+		}
+		return nil
+	})
+	for i := 0; i < len(all) && err == nil; i++ {
+		err = f(all[i])
+	}
+	return err
 }
 
 func addressKey(a apns.Address) string {

@@ -25,6 +25,7 @@ type registryStatements struct {
 	device, enterDevice                        *sql.Stmt
 	topic, enterTopic                          *sql.Stmt
 	exception, putException, takeExceptionBack *sql.Stmt
+	eachException                              *sql.Stmt
 	feedback                                   feedbackStatements
 	channels                                   channelStatements
 }
@@ -46,6 +47,7 @@ func prepareRegistry(p *preparer) registryStatements {
 			" WHERE device = ? AND topic = ? AND environment = ?"),
 		putException: p.stmt("INSERT OR REPLACE INTO exceptions (device, topic, environment, generation, removed, former)" +
 			" VALUES (?, ?, ?, ?, ?, ?)"),
+		eachException:     p.stmt("SELECT device, topic, environment FROM exceptions"),
 		takeExceptionBack: p.stmt("DELETE FROM exceptions WHERE device = ? AND topic = ? AND environment = ?"),
 
 		feedback: prepareFeedback(p),
@@ -201,6 +203,35 @@ func (r *Registry) PutException(ctx context.Context, a apns.Address, x registry.
 		}
 		return fault(r.db.path, err)
 	})
+}
+
+// EachException implements registry.Store.
+func (r *Registry) EachException(ctx context.Context, f func(apns.Address) error) (err error) {
+	rows, err := r.read.eachException.QueryContext(ctx)
+	if err != nil {
+		return fault(r.db.path, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var device int64
+		var topic sql.RawBytes
+		var name string
+		if err := rows.Scan(&device, &topic, &name); err != nil {
+			return fault(r.db.path, err)
+		}
+		a := apns.Address{Device: apns.DeviceOrdinal(device)} //nolint:gosec // as it was stored
+		if len(topic) != len(a.Topic) {
+			return fault(r.db.path, fmt.Errorf("an exception for a topic of %d bytes", len(topic)))
+		}
+		copy(a.Topic[:], topic)
+		if a.Environment, err = apns.ParseEnvironment(name); err != nil {
+			return fault(r.db.path, err)
+		}
+		if err := f(a); err != nil {
+			return err
+		}
+	}
+	return fault(r.db.path, rows.Err())
 }
 
 // missing turns the absence of a row into registry.ErrNotFound.
