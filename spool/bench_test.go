@@ -16,7 +16,7 @@ func (discards) Usage() spool.Usage { return spool.Usage{} }
 
 // maxOfferAllocs bounds what an offer to an absent device of what is not to be
 // stored allocates: most of what a busy gateway does with expiration 0.
-const maxOfferAllocs = 2
+const maxOfferAllocs = 1
 
 func TestOfferAllocs(t *testing.T) {
 	r := open(t, spool.Config{Store: discards{spooltest.NewModel()}})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -28,8 +29,8 @@ type Offering struct {
 	Address apns.Address
 	// DeviceToken is what it was sent to; the device is told.
 	DeviceToken apns.DeviceToken
-	// Notification is what was sent. The spool keeps its payload, so the bytes
-	// must not change any more.
+	// Notification is what was sent. Like DeviceToken it may refer to memory that
+	// is overwritten once the outcome is set: the spool copies what it keeps.
 	Notification apns.Notification
 
 	// Receipt is set by OfferAll where Err is nil.
@@ -48,51 +49,86 @@ const overloadRetryAfter = 10 * time.Second
 // The error is an *apns.Rejection with apns.ServiceUnavailable while the spool
 // is full or overloaded, and with apns.Shutdown after Close. Any other error is
 // a fault of the store, after which it is unknown whether the notification is
-// stored. The spool keeps n.Payload.
+// stored. What t and n refer to is copied where it is kept.
 func (s *Spool) Offer(ctx context.Context, to apns.Address, t apns.DeviceToken, n apns.Notification) (Receipt, error) {
-	var w Write
-	w.Address, w.DeviceToken, w.Notification = to, t, n
-	now := time.Now()
-	write, err := s.admit(&w, now)
-	if err != nil || !write {
-		return Receipt{Timestamp: w.Timestamp}, err
-	}
-	writes := []Write{w}
-	if err := s.put(ctx, writes); err != nil {
-		return Receipt{}, err
-	}
-	return s.arrive(ctx, &writes[0]), nil
+	batch := []Offering{{Address: to, DeviceToken: t, Notification: n}}
+	s.OfferAll(ctx, batch)
+	return batch[0].Receipt, batch[0].Err
 }
 
 // OfferAll takes a batch of notifications, with one call of the store, and sets
 // the outcome of each: it is Offer for a door that must not wait for each one.
 // The order within the batch is the order of acceptance.
 func (s *Spool) OfferAll(ctx context.Context, batch []Offering) {
-	now := time.Now()
-	writes := make([]Write, 0, len(batch))
-	index := make([]int, 0, len(batch)) // of each write in the batch
-	for i := range batch {
-		o := &batch[i]
-		var w Write
-		w.Address, w.DeviceToken, w.Notification = o.Address, o.DeviceToken, o.Notification
-		var write bool
-		if write, o.Err = s.admit(&w, now); write {
-			writes, index = append(writes, w), append(index, i)
-		} else if o.Err == nil {
-			o.Receipt = Receipt{Timestamp: w.Timestamp}
+	if s.immediate != nil {
+		for i := range batch {
+			s.offerImmediate(ctx, &batch[i])
 		}
-	}
-	if len(writes) == 0 {
 		return
 	}
-	err := s.put(ctx, writes)
-	for i := range writes {
-		if o := &batch[index[i]]; err != nil {
-			o.Err = err
-		} else {
-			o.Receipt = s.arrive(ctx, &writes[i])
+	now := time.Now()
+	room, _ := writesRooms.Get().(*writesRoom)
+	defer room.release()
+	for i := range batch {
+		o := &batch[i]
+		var write bool
+		if write, o.Err = s.admit(room.next(o), now); write {
+			room.keep(i)
+		} else if o.Err == nil {
+			o.Receipt = Receipt{Timestamp: room.spare.Timestamp}
 		}
 	}
+	if len(room.writes) == 0 {
+		return
+	}
+	err := s.put(ctx, room.writes)
+	for i := range room.writes {
+		if o := &batch[room.index[i]]; err != nil {
+			o.Err = err
+		} else {
+			o.Receipt = s.arrive(ctx, &room.writes[i])
+		}
+	}
+}
+
+// OfferNow is OfferAll of one notification, for those who must not wait for the
+// store. It reports false, and has done nothing, where it would have to.
+func (s *Spool) OfferNow(o *Offering) bool {
+	if s.immediate != nil {
+		s.offerImmediate(context.Background(), o)
+		return true
+	}
+	return s.pass(o)
+}
+
+// writesRoom is the room for the writes of a batch, to be used again.
+type writesRoom struct {
+	spare  Write // the one that is not decided yet
+	writes []Write
+	index  []int // of each write in the batch
+}
+
+var writesRooms = sync.Pool{New: func() any { return new(writesRoom) }}
+
+// maxSpareWrites is how many writes a room that is not in use holds on to.
+const maxSpareWrites = 1024
+
+// next returns the write for an offering, to be kept or not.
+func (r *writesRoom) next(o *Offering) *Write {
+	r.spare = Write{Entry: Entry{Address: o.Address, DeviceToken: o.DeviceToken, Notification: o.Notification}}
+	return &r.spare
+}
+
+func (r *writesRoom) keep(i int) { r.writes, r.index = append(r.writes, r.spare), append(r.index, i) }
+
+// release gives r back, without what it refers to.
+func (r *writesRoom) release() {
+	if cap(r.writes) > maxSpareWrites {
+		return
+	}
+	clear(r.writes)
+	*r = writesRoom{writes: r.writes[:0], index: r.index[:0]}
+	writesRooms.Put(r)
 }
 
 // admit stamps the notification and reports whether there is anything to write;
@@ -106,8 +142,7 @@ func (s *Spool) admit(w *Write, now time.Time) (write bool, err error) {
 	}
 	w.Timestamp = sh.stamp(now)
 	w.Keep = w.Notification.Expiration.Stored(now)
-	in := sh.boxes[MailboxOf(w.Address)]
-	if in == nil && !w.Keep || in != nil && !in.machine.wants(&w.Entry, w.Keep, now) {
+	if !useful(sh.boxes[MailboxOf(w.Address)], w, now) {
 		return false, nil
 	}
 	if s.overloaded(w.Keep) {
@@ -115,11 +150,25 @@ func (s *Spool) admit(w *Write, now time.Time) (write bool, err error) {
 	}
 	s.offers.Add(1)
 	s.calls.Add(1)
+	s.remember(w, now)
+	return true, nil
+}
+
+// useful reports whether there is any use in w, where in is who is attached, or
+// nil.
+func useful(in *Inbox, w *Write, now time.Time) bool {
+	if in == nil {
+		return w.Keep
+	}
+	return in.machine.wants(&w.Entry, w.Keep, now)
+}
+
+// remember has the store recognise a repeat of w.
+func (s *Spool) remember(w *Write, now time.Time) {
 	if s.config.RepeatWindow > 0 {
 		w.RepeatKey = NewRepeatKey(w.DeviceToken, w.Notification.ID)
 		w.RepeatUntil = now.Add(s.config.RepeatWindow)
 	}
-	return true, nil
 }
 
 func errOverload() error {
@@ -168,14 +217,18 @@ func (s *Spool) arrive(ctx context.Context, w *Write) Receipt {
 		sh.mu.Unlock()
 		return r
 	}
-	eff := in.machine.offered(w.Entry, w.Keep, time.Now())
+	eff := in.machine.offered(w.Own(), w.Keep, time.Now())
 	in.apply(eff)
 	call := in.begin(eff)
 	sh.mu.Unlock()
+	s.discard(ctx, call)
+	return r
+}
+
+// discard makes a call for a notification that was accepted, whatever comes of
+// the call: one that it makes void may come back at the next attachment.
+func (s *Spool) discard(ctx context.Context, call storeCall) {
 	if err := call.discard(ctx); err != nil {
-		// The notification was accepted all the same: one that it makes void may
-		// come back at the next attachment.
 		s.config.Logger.ErrorContext(ctx, "spool could not discard a notification", slog.Any("error", err))
 	}
-	return r
 }

@@ -93,6 +93,8 @@ type Spool struct {
 	rules  rules
 	shards [shardCount]shard
 	agenda agenda
+	// immediate is the store, if it is an ImmediateStore; or nil.
+	immediate ImmediateStore
 	// offers counts the notifications on their way into the store.
 	offers atomic.Int64
 	// calls counts the calls of the store in progress. It is added to under a
@@ -115,6 +117,7 @@ type shard struct {
 	closed bool               // guarded by mu
 	last   Timestamp          // the latest one given; guarded by mu
 	boxes  map[Mailbox]*Inbox // who is attached; guarded by mu
+	write  Write              // of putImmediate, empty before and after; guarded by mu
 }
 
 // New returns a spool over the store of the configuration, and starts its work
@@ -126,6 +129,7 @@ func New(c Config) (*Spool, error) {
 		return nil, err
 	}
 	s := &Spool{config: c, rules: rules{window: c.Window, postpone: c.Defer, linger: c.Linger}}
+	s.immediate, _ = c.Store.(ImmediateStore)
 	newest := c.Store.Usage().Newest
 	for i := range s.shards {
 		s.shards[i].last = newest

@@ -32,6 +32,9 @@ func open(t *testing.T, c spool.Config) *room {
 	t.Helper()
 	if c.Store == nil {
 		c.Store = spooltest.NewModel()
+		if strings.HasPrefix(t.Name(), "TestImmediate/") {
+			c.Store = immediate{spooltest.NewModel()}
+		}
 	}
 	s, err := spool.New(c)
 	if err != nil {

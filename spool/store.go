@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"time"
+	"unsafe"
 
 	"github.com/heraldpush/herald/apns"
 )
@@ -14,8 +15,10 @@ import (
 //
 // All methods may be called at once from many goroutines. An error is a fault of
 // the store, wrapped with what was being done; after Close, all but Usage return
-// ErrStoreClosed. Entries are read-only for both sides once they were handed
-// over, down to the bytes of the payload.
+// ErrStoreClosed. The strings and the payload of what is put are borrowed: they
+// are overwritten afterwards, so that a store copies what it keeps, with
+// Write.Own. Entries that Load returns are read-only for both sides, down to the
+// bytes of the payload.
 type Store interface {
 	// Put carries out the writes, all or none, in their order. When it returns
 	// nil they are durable. It groups writes of concurrent callers into one
@@ -54,6 +57,14 @@ type Store interface {
 	Close() error
 
 	ChannelStore
+}
+
+// ImmediateStore is a Store that waits for nothing but a lock, as it is in memory
+// alone.
+type ImmediateStore interface {
+	Store
+	// PutNow is Put of one write. It keeps nothing of w.
+	PutNow(w *Write) error
 }
 
 // ErrStoreClosed is what the methods of a Store return after Close.
@@ -108,6 +119,31 @@ func (e *Entry) Bytes() int64 {
 		len(n.CollapseID) + len(n.Payload))
 }
 
+// Clone returns e with copies of all that it refers to, in one piece of memory.
+func (e *Entry) Clone() Entry {
+	c := *e
+	n := &c.Notification
+	b := make([]byte, 0, len(e.DeviceToken)+len(n.ID)+len(n.Topic)+len(n.PushType)+len(n.CollapseID)+len(n.Payload))
+	b = append(b, n.Payload...)
+	if n.Payload != nil {
+		n.Payload = b[:len(b):len(b)]
+	}
+	c.DeviceToken, b = move(e.DeviceToken, b)
+	n.ID, b = move(n.ID, b)
+	n.Topic, b = move(n.Topic, b)
+	n.PushType, b = move(n.PushType, b)
+	n.CollapseID, _ = move(n.CollapseID, b)
+	return c
+}
+
+// move appends s to b, which has room for it, and returns it as it is there.
+// Nothing writes there any more.
+func move[S ~string](s S, b []byte) (S, []byte) {
+	from := len(b)
+	b = append(b, s...)
+	return S(unsafe.String(unsafe.SliceData(b[from:]), len(s))), b
+}
+
 // Version names an entry: what was put at an address at one time.
 type Version struct {
 	Address   apns.Address
@@ -128,6 +164,17 @@ type Write struct {
 	// Repeat is set by Put: the notification was accepted before, and was not
 	// written.
 	Repeat bool
+	// Owned is set by Own: the entry refers to nothing that is borrowed.
+	Owned bool
+}
+
+// Own has the entry of w refer to copies instead of what is borrowed, and returns
+// it. All those that keep it share them.
+func (w *Write) Own() Entry {
+	if !w.Owned {
+		w.Entry, w.Owned = w.Entry.Clone(), true
+	}
+	return w.Entry
 }
 
 // RepeatKey stands for a device token and an apns-id.

@@ -47,7 +47,7 @@ func (m *Model) Put(_ context.Context, writes []spool.Write) error {
 			m.repeats[w.RepeatKey] = w.RepeatUntil
 		}
 		if w.Keep && m.entries[w.Address].Timestamp <= w.Timestamp {
-			m.entries[w.Address] = w.Entry
+			m.entries[w.Address] = w.Own()
 			m.newest = max(m.newest, w.Timestamp)
 		}
 	}

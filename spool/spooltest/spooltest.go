@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -38,6 +39,8 @@ func Run(t *testing.T, open Open) {
 		{"mailboxes are apart", testMailboxesAreApart},
 		{"load gives the oldest in order", testLoadOrder},
 		{"entries come back whole", testEntriesComeBackWhole},
+		{"what is put is borrowed", testBorrowed},
+		{"put now", testPutNow},
 		{"delete takes one version", testDelete},
 		{"repeat is not written", testRepeat},
 		{"repeat within a batch", testRepeatWithinBatch},
@@ -205,6 +208,85 @@ func testEntriesComeBackWhole(_ *testing.T, f *fixture) {
 	bare.Notification = apns.Notification{}
 	f.put(keep(full), keep(bare))
 	f.holds(math.MaxInt64, full, bare)
+}
+
+// borrow returns e with all that it refers to in memory that spoil overwrites.
+func borrow(e spool.Entry) (borrowed spool.Entry, spoil func()) {
+	var all [][]byte
+	lend := func(s string) []byte {
+		b := []byte(s)
+		all = append(all, b)
+		return b
+	}
+	text := func(s string) string {
+		b := lend(s)
+		return unsafe.String(unsafe.SliceData(b), len(b))
+	}
+	n := &e.Notification
+	e.DeviceToken = apns.DeviceToken(text(string(e.DeviceToken)))
+	n.ID = apns.NotificationID(text(string(n.ID)))
+	n.Topic = apns.Topic(text(string(n.Topic)))
+	n.PushType = apns.PushType(text(string(n.PushType)))
+	n.CollapseID = apns.CollapseID(text(string(n.CollapseID)))
+	n.Payload = lend(string(n.Payload))
+	return e, func() {
+		for _, b := range all {
+			for i := range b {
+				b[i] = '?'
+			}
+		}
+	}
+}
+
+func testBorrowed(_ *testing.T, f *fixture) {
+	var want []spool.Entry
+	for i := range 4 {
+		e := entry(address(1, byte(i)), i)
+		e.Notification.CollapseID = "score"
+		want = append(want, e)
+	}
+	var writes []spool.Write
+	var spoils []func()
+	for i, e := range want {
+		borrowed, spoil := borrow(e)
+		spoils = append(spoils, spoil)
+		writes = append(writes, once(borrowed, byte(i)))
+	}
+	f.put(writes...)
+	for _, spoil := range spoils {
+		spoil()
+	}
+	f.holds(1, want...)
+}
+
+// testPutNow is for an ImmediateStore alone.
+func testPutNow(t *testing.T, f *fixture) {
+	s, ok := f.Store.(spool.ImmediateStore)
+	if !ok {
+		t.Skip("it may wait")
+	}
+	want := entry(address(1, 1), 1)
+	borrowed, spoil := borrow(want)
+	w := once(borrowed, 1)
+	f.noError(s.PutNow(&w))
+	if w.Repeat {
+		t.Error("the first is a repeat")
+	}
+	spoil()
+	w = once(entry(address(1, 1), 2), 1)
+	f.noError(s.PutNow(&w))
+	if !w.Repeat {
+		t.Error("the second is no repeat")
+	}
+	w = once(entry(address(1, 2), 3), 2)
+	w.Keep = false
+	f.noError(s.PutNow(&w))
+	f.holds(1, want)
+	f.repeats("after one that was not kept", f.put(once(entry(address(1, 2), 4), 2)), true)
+	f.noError(s.Close())
+	if err := s.PutNow(&w); !errors.Is(err, spool.ErrStoreClosed) {
+		t.Errorf("after Close: got %v, want %v", err, spool.ErrStoreClosed)
+	}
 }
 
 func testDelete(t *testing.T, f *fixture) {

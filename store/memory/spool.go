@@ -28,7 +28,7 @@ type Spool struct {
 	messages spoolMessages
 }
 
-var _ spool.Store = (*Spool)(nil)
+var _ spool.ImmediateStore = (*Spool)(nil)
 
 const spoolShards = 64
 
@@ -40,7 +40,7 @@ const DefaultRepeatKeys = 1 << 20
 func NewSpool(repeatKeys int) *Spool {
 	s := &Spool{}
 	for i := range spoolShards {
-		s.boxes[i].entries = map[spool.Mailbox][]*spoolEntry{}
+		s.boxes[i].entries = map[spool.Mailbox]*spoolEntry{}
 		s.repeats[i].until = map[spool.RepeatKey]time.Time{}
 		s.repeats[i].limit = max(1, cmp.Or(repeatKeys, DefaultRepeatKeys)/spoolShards)
 	}
@@ -55,17 +55,32 @@ func (s *Spool) Put(ctx context.Context, writes []spool.Write) error {
 	}
 	defer done()
 	for i := range writes {
-		w := &writes[i]
-		r := &s.repeats[w.RepeatKey[0]%spoolShards]
-		// Held until the entry is in place, so that a repeat is not reported
-		// earlier.
-		r.mu.Lock()
-		if w.Repeat = r.check(w); !w.Repeat && w.Keep {
-			s.keep(w.Entry)
-		}
-		r.mu.Unlock()
+		s.put(&writes[i])
 	}
 	return nil
+}
+
+// PutNow implements spool.ImmediateStore.
+func (s *Spool) PutNow(w *spool.Write) error {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if s.closed {
+		return spool.ErrStoreClosed
+	}
+	s.put(w)
+	return nil
+}
+
+// put carries out a write. The gate is held.
+func (s *Spool) put(w *spool.Write) {
+	r := &s.repeats[w.RepeatKey[0]%spoolShards]
+	// Held until the entry is in place, so that a repeat is not reported
+	// earlier.
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w.Repeat = r.check(w); !w.Repeat && w.Keep {
+		s.keep(w)
+	}
 }
 
 // Delete implements spool.Store.
@@ -96,12 +111,8 @@ func (s *Spool) Load(ctx context.Context, box spool.Mailbox, limit int) ([]spool
 	b := s.box(box.Device)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	held := b.entries[box]
-	if len(held) == 0 {
-		return nil, nil
-	}
-	list := make([]spool.Entry, 0, len(held))
-	for _, e := range held {
+	var list []spool.Entry
+	for e := b.entries[box]; e != nil; e = e.next {
 		list = append(list, e.Entry)
 	}
 	slices.SortFunc(list, func(x, y spool.Entry) int { return cmp.Compare(x.Timestamp, y.Timestamp) })
@@ -161,24 +172,24 @@ func (s *Spool) enter(ctx context.Context) (done func(), err error) {
 
 func (s *Spool) box(d apns.DeviceOrdinal) *spoolBoxes { return &s.boxes[uint64(d)%spoolShards] }
 
-// keep makes e the entry of its address, unless a later one is there.
-func (s *Spool) keep(e spool.Entry) {
-	b := s.box(e.Address.Device)
+// keep makes the entry of w that of its address, unless a later one is there.
+func (s *Spool) keep(w *spool.Write) {
+	b := s.box(w.Address.Device)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if old := b.find(e.Address); old != nil {
-		if old.Timestamp > e.Timestamp {
-			return
-		}
-		s.remove(b, old)
+	if e := b.find(w.Address); e == nil {
+		b.add(&spoolEntry{Entry: w.Own()})
+		s.notifications.Add(1)
+		s.bytes.Add(w.Bytes())
+	} else if e.Timestamp <= w.Timestamp {
+		s.bytes.Add(w.Bytes() - e.Bytes())
+		e.Entry = w.Own()
+		e.deadline = e.Deadline()
+		heap.Fix(&b.expiry, e.place)
+	} else {
+		return
 	}
-	box := spool.MailboxOf(e.Address)
-	held := &spoolEntry{Entry: e, deadline: e.Deadline()}
-	b.entries[box] = append(b.entries[box], held)
-	heap.Push(&b.expiry, held)
-	s.notifications.Add(1)
-	s.bytes.Add(e.Bytes())
-	s.raise(e.Timestamp)
+	s.raise(w.Timestamp)
 }
 
 // raise notes that t was put.
@@ -193,12 +204,7 @@ func (s *Spool) raise(t spool.Timestamp) {
 
 // remove takes e out of b, whose lock is held.
 func (s *Spool) remove(b *spoolBoxes, e *spoolEntry) {
-	box := spool.MailboxOf(e.Address)
-	left := slices.DeleteFunc(b.entries[box], func(o *spoolEntry) bool { return o == e })
-	if b.entries[box] = left; len(left) == 0 {
-		delete(b.entries, box)
-	}
-	heap.Remove(&b.expiry, e.place)
+	b.remove(e)
 	s.notifications.Add(-1)
 	s.bytes.Add(-e.Bytes())
 }
@@ -206,24 +212,49 @@ func (s *Spool) remove(b *spoolBoxes, e *spoolEntry) {
 // spoolBoxes is what a Spool keeps for some of the devices.
 type spoolBoxes struct {
 	mu      sync.Mutex
-	entries map[spool.Mailbox][]*spoolEntry // one a topic, in no order; guarded by mu
-	expiry  spoolExpiry                     // all of them; guarded by mu
+	entries map[spool.Mailbox]*spoolEntry // the first of each, one a topic, in no order; guarded by mu
+	expiry  spoolExpiry                   // all of them; guarded by mu
 }
 
 type spoolEntry struct {
 	spool.Entry
-	deadline time.Time // Entry.Deadline
-	place    int       // in the heap
+	next     *spoolEntry // in the same mailbox
+	deadline time.Time   // Entry.Deadline
+	place    int         // in the heap
 }
 
 // find returns the entry at the address, or nil. The lock is held.
 func (b *spoolBoxes) find(a apns.Address) *spoolEntry {
-	for _, e := range b.entries[spool.MailboxOf(a)] {
-		if e.Address == a {
-			return e
-		}
+	e := b.entries[spool.MailboxOf(a)]
+	for e != nil && e.Address != a {
+		e = e.next
 	}
-	return nil
+	return e
+}
+
+// add adds e, at whose address there is none. The lock is held.
+func (b *spoolBoxes) add(e *spoolEntry) {
+	box := spool.MailboxOf(e.Address)
+	e.deadline, e.next = e.Deadline(), b.entries[box]
+	b.entries[box] = e
+	heap.Push(&b.expiry, e)
+}
+
+// remove takes e out. The lock is held.
+func (b *spoolBoxes) remove(e *spoolEntry) {
+	box := spool.MailboxOf(e.Address)
+	switch first := b.entries[box]; {
+	case first != e:
+		for first.next != e {
+			first = first.next
+		}
+		first.next = e.next
+	case e.next != nil:
+		b.entries[box] = e.next
+	default:
+		delete(b.entries, box)
+	}
+	heap.Remove(&b.expiry, e.place)
 }
 
 // spoolExpiry implements heap.Interface, the first to expire first.
