@@ -2,6 +2,6 @@
 
 package h2
 
-// spoiling says that the text of a request that was given back is overwritten, so
-// that a handler that looks at it all the same is found out.
+// spoiling says that text and body of a request that was given back are
+// overwritten, so that a handler that looks at them all the same is found out.
 const spoiling = false

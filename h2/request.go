@@ -94,6 +94,9 @@ func (r *Request) release() {
 		for i := range r.text {
 			r.text[i] = '?'
 		}
+		for i := range r.Body {
+			r.Body[i] = '?'
+		}
 	}
 	*r = Request{Fields: fields, memos: memos, Body: body, text: text}
 	requests.Put(r)
