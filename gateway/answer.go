@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/net/http2/hpack"
@@ -20,16 +21,16 @@ var answerFields = []hpack.HeaderField{{Name: "apns-id"}, {Name: "content-type",
 
 // accept answers a push that the spool has taken
 // (docs/protocol/provider.md#answers).
-func (s *session) accept(ctx context.Context, r *h2.Request, id apns.NotificationID) {
+func (s *session) accept(ctx context.Context, r *h2.Request, id apns.NotificationID, unique *uuids) {
 	fields := [2]hpack.HeaderField{{Name: "apns-id", Value: string(id)}}
 	n := 1
 	if s.env == apns.Sandbox {
-		fields[1] = hpack.HeaderField{Name: "apns-unique-id", Value: apns.NewUUID()}
+		fields[1] = hpack.HeaderField{Name: "apns-unique-id", Value: unique.next()}
 		n++
 	}
 	if s.log.Enabled(ctx, slog.LevelDebug) {
 		s.log.DebugContext(ctx, "gateway accepts a push",
-			slog.String("apns-id", string(id)), slog.String("apns-unique-id", fields[1].Value))
+			slog.String("apns-id", strings.Clone(string(id))), slog.String("apns-unique-id", strings.Clone(fields[1].Value)))
 	}
 	r.Respond(http.StatusOK, fields[:n], nil)
 }
@@ -114,11 +115,11 @@ func (s *session) logRefusals(ctx context.Context, rs refusals) {
 			}
 			faults++
 		case debug:
-			s.log.DebugContext(ctx, "gateway refuses a push", slog.Any("reason", why), slog.String("apns-id", string(x.id)))
+			s.log.DebugContext(ctx, "gateway refuses a push", slog.Any("reason", why), slog.String("apns-id", strings.Clone(string(x.id))))
 		}
 	}
 	if fault != nil {
 		s.log.ErrorContext(ctx, "gateway could not serve pushes",
-			slog.Any("error", fault.err), slog.Int("pushes", faults), slog.String("apns-id", string(fault.id)))
+			slog.Any("error", fault.err), slog.Int("pushes", faults), slog.String("apns-id", strings.Clone(string(fault.id))))
 	}
 }

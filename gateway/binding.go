@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"sync"
+	"sync/atomic"
 
 	"github.com/heraldpush/herald/portal"
 )
@@ -12,24 +12,26 @@ import (
 // keeps others away as well, so that no two teams are ever accepted on one
 // connection.
 //
-// Only the goroutine that reads calls allows and claim; settle may come from
+// Only the goroutine that reads calls anything but settle, which may come from
 // another.
 type binding struct {
-	mu        sync.Mutex
-	first     *portal.Sender // who claimed first of those that count; guarded by mu
-	undecided int            // claims that are not settled; guarded by mu
-	bound     bool           // to first, for good; guarded by mu
+	// first is who claimed first of those that count. It belongs to the goroutine
+	// that reads.
+	first   *portal.Sender
+	claimed atomic.Int64 // claims that are not settled
+	bound   atomic.Bool  // to first, for good
 }
 
-// held reports whether first keeps others away. The lock is held.
-func (b *binding) held() bool { return b.bound || b.undecided > 0 }
+// undecided reports whether there are claims that are not settled.
+func (b *binding) undecided() bool { return b.claimed.Load() > 0 }
+
+// held reports whether first keeps others away.
+func (b *binding) held() bool { return b.undecided() || b.bound.Load() }
 
 // allows returns nil if a request of the sender may be made now. The error is
 // that of portal.Sender.MayShare.
 func (b *binding) allows(s *portal.Sender) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.held() {
+	if s == b.first || !b.held() {
 		return nil
 	}
 	return s.MayShare(b.first)
@@ -37,19 +39,28 @@ func (b *binding) allows(s *portal.Sender) error {
 
 // claim notes that a request of a sender, who is allowed, has passed the checks.
 func (b *binding) claim(s *portal.Sender) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if !b.held() {
 		b.first = s
 	}
-	b.undecided++
+	b.claimed.Add(1)
 }
 
-// settle notes that n such requests are decided, and whether any was accepted.
+// bind notes that a request of a sender, who is allowed, was accepted, without a
+// claim. It comes before its answer.
+func (b *binding) bind(s *portal.Sender) {
+	if !b.held() {
+		b.first = s
+	}
+	if !b.bound.Load() {
+		b.bound.Store(true)
+	}
+}
+
+// settle notes that n claimed requests are decided, and whether any was accepted.
 // It comes before their answers, after which the sender may try another team.
 func (b *binding) settle(n int, accepted bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.undecided -= n
-	b.bound = b.bound || accepted
+	if accepted {
+		b.bound.Store(true) // before the claims end, so that first is held throughout
+	}
+	b.claimed.Add(-int64(n))
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http2/hpack"
 
@@ -100,7 +101,7 @@ func (s *session) checkErrand(e *errand, h *broadcastHeaders) (*portal.Sender, e
 	if err != nil {
 		return nil, err
 	}
-	sender, err := s.admit(&h.headers)
+	sender, err := s.admit(e.request, &h.headers, time.Now())
 	if err != nil {
 		return nil, err
 	}

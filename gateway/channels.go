@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"golang.org/x/net/http2/hpack"
 
@@ -67,7 +68,7 @@ func (s *session) runErrands(batch []errand) {
 			refused.add(e.request, e.id, err)
 			continue
 		}
-		s.conduct.accept(1)
+		s.conduct.accept(1, time.Now())
 		fields := append(done.fields, hpack.HeaderField{Name: "apns-request-id", Value: string(e.id)})
 		if len(done.body) > 0 {
 			fields = append(fields, hpack.HeaderField{Name: "content-type", Value: "application/json"})

@@ -54,7 +54,7 @@ func (c *conduct) prove() {
 
 // accept notes that n pushes were accepted, which makes up for what was. It comes
 // before their answers.
-func (c *conduct) accept(n int) {
+func (c *conduct) accept(n int, now time.Time) {
 	if n == 0 {
 		return
 	}
@@ -63,7 +63,7 @@ func (c *conduct) accept(n int) {
 	c.refusals = max(0, c.refusals-n)
 	c.badDeviceTokens = max(0, c.badDeviceTokens-n)
 	if c.limits.SlowShare > 0 {
-		c.window(time.Now())
+		c.window(now)
 		c.answered += n
 	}
 	c.allow(streams)

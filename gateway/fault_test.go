@@ -54,7 +54,7 @@ func (w *world) wantLogged(t *testing.T, parts ...string) {
 }
 
 func TestStoreFaults(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldWith(t, options{exceptional: true})
 	p := w.dial(t, dialing{certificate: w.pushCertificate(t, demo, credential.PushUniversal)})
 	fail := func(context.Context) error { return errDisk }
 
@@ -105,7 +105,7 @@ func TestStoreFaultOfABatch(t *testing.T) {
 // no more than a deadline, and that the connection is read all the while.
 func TestStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorldWith(t, options{exceptional: true})
 		p := w.dial(t, dialing{certificate: w.pushCertificate(t, demo, credential.PushUniversal)})
 		q, bad := w.push(t), w.push(t).set("apns-priority", "7")
 		w.exceptions.before(func(ctx context.Context) error {
@@ -145,7 +145,7 @@ func TestSpoolClosed(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldWith(t, options{exceptional: true})
 	p := w.dial(t, dialing{})
 	q := w.push(t)
 	for _, tt := range []struct {

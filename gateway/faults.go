@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -165,6 +166,21 @@ func (f *flight) end() {
 	f.letting.Wait()
 }
 
+// serveFaulty asks what a push meets, and has it meet that, or puts it in the
+// queue. One that meets a fault may be held, so it gets copies of what its request
+// does not have.
+func (s *session) serveFaulty(r *h2.Request, o *spool.Offering, sender *portal.Sender) {
+	s.binding.claim(sender)
+	if f := s.meet(sender, o); !f.IsNone() {
+		diverted := *o
+		diverted.DeviceToken = apns.DeviceToken(strings.Clone(string(o.DeviceToken)))
+		diverted.Notification.ID = apns.NotificationID(strings.Clone(string(o.Notification.ID)))
+		s.divert(r, diverted, f)
+		return
+	}
+	s.queue.add(r, o)
+}
+
 // meet asks what a push meets.
 func (s *session) meet(sender *portal.Sender, o *spool.Offering) faults.Fault {
 	return s.flight.faults.Decide(faults.Event{
@@ -212,15 +228,15 @@ func (s *session) settleFault(r *h2.Request, o spool.Offering, f faults.Fault) {
 		s.refuse(context.Background(), r, o.Notification.ID, f.Rejection)
 	case faults.Lose:
 		s.binding.settle(1, true)
-		s.conduct.accept(1)
-		s.accept(context.Background(), r, o.Notification.ID)
+		s.conduct.accept(1, time.Now())
+		s.accept(context.Background(), r, o.Notification.ID, new(uuids))
 	case faults.ResetStream:
 		s.abandon(r, http2.ErrCode(f.ResetCode))
 	case faults.Silence:
 		s.binding.settle(1, false)
 		r.Neglect()
 	case faults.Usual:
-		s.queue.add(r, o)
+		s.queue.add(r, &o)
 	}
 }
 

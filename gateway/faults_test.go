@@ -411,7 +411,7 @@ func TestFaultsWithoutPlan(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	perPush := func(w *world) float64 {
-		p := w.newPlayer(t, dialing{certificate: w.pushCertificate(t, demo, credential.PushUniversal)})
+		p := w.newPlayer(t, dialing{certificate: w.pushCertificate(t, demo, credential.PushUniversal)}, "4000000000")
 		return testing.AllocsPerRun(30, p.play) / batchPushes
 	}
 	w, _ := newFaultyWorld(t, "")

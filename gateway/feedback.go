@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -132,11 +133,12 @@ func (g *Gateway) noteGone(ctx context.Context, log *slog.Logger, met []registry
 	}
 }
 
-// metGone returns what a push met, if it was refused because the app is gone.
+// metGone returns what a push met, if it was refused because the app is gone. It
+// has a copy of the device token.
 func metGone(why error, topic apns.Topic, env apns.Environment, t apns.DeviceToken) (registry.FeedbackEntry, bool) {
 	r, ok := errors.AsType[*apns.Rejection](why)
 	if !ok || r.Reason != apns.Unregistered {
 		return registry.FeedbackEntry{}, false
 	}
-	return registry.FeedbackEntry{List: registry.FeedbackList{Topic: topic.Hash(), Environment: env}, DeviceToken: t, Gone: r.Since}, true
+	return registry.FeedbackEntry{List: registry.FeedbackList{Topic: topic.Hash(), Environment: env}, DeviceToken: apns.DeviceToken(strings.Clone(string(t))), Gone: r.Since}, true
 }

@@ -462,7 +462,7 @@ func TestLegacyStopHalfOpen(t *testing.T) {
 // TestLegacyFaults proves what senders learn of faults of the stores.
 func TestLegacyFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorldWith(t, options{exceptional: true})
 		w.serveLegacy(t)
 		fail := func(context.Context) error { return errDisk }
 		good := func(id uint32) wire.LegacyEnhanced { return w.enhanced(t, id, hello) }

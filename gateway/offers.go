@@ -15,11 +15,7 @@ import (
 type batch struct {
 	requests  []*h2.Request
 	offerings []spool.Offering
-}
-
-func (b *batch) add(r *h2.Request, o spool.Offering) {
-	b.requests = append(b.requests, r)
-	b.offerings = append(b.offerings, o)
+	room      room // for what the requests do not have
 }
 
 // maxSpare is how many pushes a batch that is used again has room for.
@@ -35,6 +31,7 @@ func (b *batch) reset() {
 	clear(b.requests)
 	clear(b.offerings)
 	b.requests, b.offerings = b.requests[:0], b.offerings[:0]
+	b.room.reset()
 }
 
 // queue is the pushes that wait to be taken to the stores: all that came since
@@ -47,9 +44,15 @@ type queue struct {
 
 func newQueue() queue { return queue{some: make(chan struct{}, 1)} }
 
-func (q *queue) add(r *h2.Request, o spool.Offering) {
+// add adds a push, of which it copies all that the request does not have.
+func (q *queue) add(r *h2.Request, o *spool.Offering) {
 	q.mu.Lock()
-	q.queued.add(r, o)
+	b := &q.queued
+	b.requests = append(b.requests, r)
+	b.offerings = append(b.offerings, *o)
+	last := &b.offerings[len(b.offerings)-1]
+	last.DeviceToken = put(&b.room, o.DeviceToken)
+	last.Notification.ID = put(&b.room, o.Notification.ID)
 	q.mu.Unlock()
 	select {
 	case q.some <- struct{}{}:
@@ -72,6 +75,7 @@ func (s *session) start(ctx context.Context) (stop func()) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		var b batch
+		var unique uuids
 		for ending := false; !ending; {
 			select {
 			case <-s.queue.some:
@@ -79,7 +83,7 @@ func (s *session) start(ctx context.Context) (stop func()) {
 				ending = true
 			}
 			s.queue.swap(&b)
-			s.offer(context.WithoutCancel(ctx), &b)
+			s.offer(context.WithoutCancel(ctx), &b, &unique)
 			b.reset()
 		}
 	})
@@ -90,7 +94,7 @@ func (s *session) start(ctx context.Context) (stop func()) {
 }
 
 // offer finds the devices of a batch, offers it to the spool, and answers.
-func (s *session) offer(ctx context.Context, b *batch) {
+func (s *session) offer(ctx context.Context, b *batch, unique *uuids) {
 	claimed := len(b.requests)
 	if claimed == 0 {
 		return
@@ -107,42 +111,47 @@ func (s *session) offer(ctx context.Context, b *batch) {
 		}
 	}
 	s.binding.settle(claimed, accepted > 0)
-	s.conduct.accept(accepted)
+	s.conduct.accept(accepted, time.Now())
 	for i, r := range b.requests {
 		if o := &b.offerings[i]; o.Err != nil {
 			refused.add(r, o.Notification.ID, o.Err)
 		} else {
-			s.accept(ctx, r, o.Notification.ID)
+			s.accept(ctx, r, o.Notification.ID, unique)
 		}
 	}
 	s.refuseAll(ctx, refused)
 	s.gateway.noteGone(ctx, s.log, gone)
 }
 
-// resolve fills in the address of each push, and takes those that have none out
-// of the batch (docs/protocol/provider.md#device-tokens), and those that come too
-// fast. It returns what is feedback.
+// resolve fills in the address of each push that has none yet, and takes those
+// that have none at all out of the batch
+// (docs/protocol/provider.md#device-tokens), and those that come too fast. It
+// returns what is feedback.
 func (s *session) resolve(ctx context.Context, b *batch, refused *refusals) (gone []registry.FeedbackEntry) {
-	resolved := batch{b.requests[:0], b.offerings[:0]}
+	kept := 0
 	now := time.Now()
 	for i := range b.offerings {
-		r, o := b.requests[i], b.offerings[i]
-		var err error
-		if o.Address, err = s.gateway.cfg.Registry.Resolve(ctx, o.DeviceToken, o.Notification.Topic, s.env); err != nil {
-			refused.add(r, o.Notification.ID, err)
-			if met, ok := metGone(err, o.Notification.Topic, s.env, o.DeviceToken); ok {
-				gone = append(gone, met)
+		r, o := b.requests[i], &b.offerings[i]
+		if o.Address.Device == 0 {
+			var err error
+			if o.Address, err = s.gateway.cfg.Registry.Resolve(ctx, o.DeviceToken, o.Notification.Topic, s.env); err == nil {
+				err = s.gateway.throttle.take(o.Address, now)
 			}
-			continue
+			if err != nil {
+				refused.add(r, o.Notification.ID, err)
+				if met, ok := metGone(err, o.Notification.Topic, s.env, o.DeviceToken); ok {
+					gone = append(gone, met)
+				}
+				continue
+			}
 		}
-		if err = s.gateway.throttle.take(o.Address, now); err != nil {
-			refused.add(r, o.Notification.ID, err)
-			continue
+		if kept != i {
+			b.requests[kept], b.offerings[kept] = r, *o
 		}
-		resolved.add(r, o)
+		kept++
 	}
-	clear(b.requests[len(resolved.requests):]) // nothing of them is kept
-	clear(b.offerings[len(resolved.offerings):])
-	*b = resolved
+	clear(b.requests[kept:]) // nothing of them is kept
+	clear(b.offerings[kept:])
+	b.requests, b.offerings = b.requests[:kept], b.offerings[:kept]
 	return gone
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/h2"
-	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/wire"
 )
 
@@ -55,6 +54,7 @@ func headerOf(name string) (header, bool) {
 type headers struct {
 	value   [headerCount]string
 	present [headerCount]bool
+	at      [headerCount]uint8 // the place among the fields, of which there are fewer than 256
 	// repeated reports that one of them came twice.
 	repeated bool
 }
@@ -69,14 +69,23 @@ func readHeaders(fields []hpack.HeaderField) (h headers) {
 			h.repeated = true // the first one stays
 			continue
 		}
-		h.value[known], h.present[known] = fields[i].Value, true
+		h.value[known], h.present[known], h.at[known] = fields[i].Value, true, uint8(i) //nolint:gosec // see at
 	}
 	return h
 }
 
+// memo returns where to keep what is known of the value of a header field, or
+// nil.
+func (h *headers) memo(r *h2.Request, known header) *h2.Memo {
+	if !h.present[known] {
+		return nil
+	}
+	return r.Memo(int(h.at[known]))
+}
+
 // notificationID returns the ID of the notification, which every answer
 // carries: the sender's, byte for byte, or a new one if that is missing or is
-// none (docs/protocol/provider.md#apns-id).
+// none (docs/protocol/provider.md#apns-id). It is a copy.
 func (h *headers) notificationID() apns.NotificationID {
 	if id := apns.NotificationID(h.value[apnsID]); id.Valid() {
 		return apns.NotificationID(strings.Clone(string(id)))
@@ -84,20 +93,12 @@ func (h *headers) notificationID() apns.NotificationID {
 	return apns.NotificationID(apns.NewUUID())
 }
 
-// words are what the last request said, in copies that outlive it. The next one
-// mostly says the same, and then needs no copies of its own.
-type words struct {
-	providerToken string
-	topic         apns.Topic
-	pushType      apns.PushType
-}
-
-// keep returns s as a string that may be kept, which is *last if that is equal.
-func keep[S ~string](last *S, s string) S {
-	if string(*last) != s {
-		*last = S(strings.Clone(s))
+// pushID is notificationID without the copy.
+func (s *session) pushID(h *headers) apns.NotificationID {
+	if id := apns.NotificationID(h.value[apnsID]); id.Valid() {
+		return id
 	}
-	return *last
+	return apns.NotificationID(s.room.uuid(&s.uuids.random))
 }
 
 // The checks of a push, in the order in which they are made. The order leaks
@@ -133,19 +134,9 @@ func bearer(h *headers) (string, error) {
 	return strings.TrimSpace(v[len(scheme):]), nil
 }
 
-// checkTopic returns the topic that a request of the sender goes to.
-func checkTopic(sender *portal.Sender, h *headers, said *words) (apns.Topic, error) {
-	if h.present[apnsTopic] && h.value[apnsTopic] == "" {
-		// To leave it empty is not to leave it out.
-		return "", apns.Reject(apns.BadTopic, "empty")
-	}
-	return sender.Topic(keep(&said.topic, h.value[apnsTopic]))
-}
-
 // checkNotification checks the rest of the headers and the payload of a
-// request to a topic, and returns the notification, which keeps nothing of the
-// request. It does not yet have its ID and payload.
-func checkNotification(r *h2.Request, h *headers, topic apns.Topic, said *words) (n apns.Notification, _ error) {
+// request to a topic, and returns the notification, without its ID and payload.
+func checkNotification(r *h2.Request, h *headers, topic apns.Topic) (n apns.Notification, _ error) {
 	n.Topic = topic
 	asked := apns.PushType(h.value[apnsPushType])
 	var ok bool
@@ -165,14 +156,14 @@ func checkNotification(r *h2.Request, h *headers, topic apns.Topic, said *words)
 	if len(h.value[apnsCollapseID]) > apns.MaxCollapseIDBytes {
 		return n, apns.Reject(apns.BadCollapseID, "")
 	}
-	n.CollapseID = apns.CollapseID(strings.Clone(h.value[apnsCollapseID]))
+	n.CollapseID = apns.CollapseID(h.value[apnsCollapseID])
 	switch {
 	case !h.present[apnsPushType]:
 		n.PushType = apns.InferPushType(topic, r.Body)
 	case !asked.Known(), !asked.Matches(topic):
 		return n, apns.Reject(apns.InvalidPushType, "")
 	default:
-		n.PushType = keep(&said.pushType, string(asked))
+		n.PushType = asked
 	}
 	n.Priority = priorityOf(n)
 	return n, checkPayload(r, n.PushType)

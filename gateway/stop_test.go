@@ -222,7 +222,7 @@ func TestStopStoreHangs(t *testing.T) {
 // TestPeerLeaves proves that what was let in is stored though the peer has gone.
 func TestPeerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorldWith(t, options{exceptional: true})
 		p := w.dial(t, dialing{})
 		q, release := w.push(t), make(chan error)
 		w.exceptions.before(until(release))

@@ -167,7 +167,7 @@ func TestBindingFault(t *testing.T) {
 // waits for the store: no two teams are ever accepted.
 func TestBindingUndecided(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorldWith(t, options{exceptional: true})
 		p := w.dial(t, dialing{})
 		ours, theirs := w.push(t), w.theirs(t)
 		decision := make(chan error)

@@ -93,6 +93,12 @@ type options struct {
 	notifications int64
 	// channels is how many an app may have; zero means the registry's default.
 	channels int
+	// exceptional has the registry ask its store about the first device, at which
+	// nothing is wrong all the same.
+	exceptional bool
+	// immediate is for a spool in memory that need not be waited for, instead of
+	// one that may be made to fail.
+	immediate bool
 	// limits are the gateway's; zero means none.
 	limits gateway.Limits
 	// debug has everything logged, not just what goes wrong.
@@ -123,6 +129,14 @@ func newWorldWith(tb testing.TB, opt options) *world {
 		opt.early(w)
 	}
 	w.exceptions = &faultyRegistry{Store: memory.NewRegistry()}
+	if opt.exceptional {
+		for _, topic := range []apns.Topic{demo, second, stranger} {
+			for _, env := range apns.Environments {
+				a := apns.Address{Device: 1, Environment: env, Topic: topic.Hash()}
+				must(w.exceptions.PutException(tb.Context(), a, registry.Exception{Former: removed}))
+			}
+		}
+	}
 	w.registry, err = registry.Open(tb.Context(), registry.Config{Store: w.exceptions, MaxChannels: opt.channels})
 	must(err)
 	level := slog.LevelWarn
@@ -131,7 +145,11 @@ func newWorldWith(tb testing.TB, opt options) *world {
 	}
 	log := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: level}))
 	w.store = &faultySpool{Store: memory.NewSpool(0)}
-	w.spool, err = spool.New(spool.Config{Store: w.store, MaxNotifications: opt.notifications, Logger: log})
+	var store spool.Store = w.store
+	if opt.immediate || strings.HasPrefix(tb.Name(), "TestImmediate/") {
+		store = memory.NewSpool(0)
+	}
+	w.spool, err = spool.New(spool.Config{Store: store, MaxNotifications: opt.notifications, Logger: log})
 	must(err)
 
 	w.device = w.newDevice(tb, "A")
