@@ -50,7 +50,7 @@ func TestResolveNow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(when string, t *testing.T, r *registry.Registry, tok apns.DeviceToken, topic apns.Topic, want apns.Address, wantErr error, asks bool) {
+	check := func(t *testing.T, when string, r *registry.Registry, tok apns.DeviceToken, topic apns.Topic, want apns.Address, wantErr error, asks bool) {
 		t.Helper()
 		known := r.Topic(topic)
 		store.asked = 0
@@ -66,17 +66,17 @@ func TestResolveNow(t *testing.T) {
 		}
 	}
 	for _, when := range []string{"as it was", "opened again"} {
-		check(when+", at first", t, r, good, demo, apns.Address{}, registry.ErrMustAsk, true)
-		check(when, t, r, good, demo, want, nil, false)
-		check(when+", no token", t, r, good[1:], demo, apns.Address{}, apns.Reject(apns.BadDeviceToken, ""), false)
-		check(when+", unknown topic", t, r, good, "com.example.unknown", apns.Address{}, registry.ErrMustAsk, true)
+		check(t, when+", at first", r, good, demo, apns.Address{}, registry.ErrMustAsk, true)
+		check(t, when, r, good, demo, want, nil, false)
+		check(t, when+", no token", r, good[1:], demo, apns.Address{}, apns.Reject(apns.BadDeviceToken, ""), false)
+		check(t, when+", unknown topic", r, good, "com.example.unknown", apns.Address{}, registry.ErrMustAsk, true)
 		if when == "as it was" {
-			check(when+", before the removal", t, r, gone, demo, removedFrom, nil, false)
+			check(t, when+", before the removal", r, gone, demo, removedFrom, nil, false)
 			if err := r.Remove(t.Context(), removedFrom, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		check(when+", removed", t, r, gone, demo, apns.Address{}, registry.ErrMustAsk, true)
+		check(t, when+", removed", r, gone, demo, apns.Address{}, registry.ErrMustAsk, true)
 		if _, err := r.Resolve(t.Context(), gone, demo, apns.Sandbox); !errors.Is(err, apns.Reject(apns.Unregistered, "")) {
 			t.Errorf("%s, removed: got %v, want Unregistered", when, err)
 		}
@@ -87,7 +87,7 @@ func TestResolveNow(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = r.Resolve(t.Context(), good, other, apns.Sandbox)
-	check("for another topic", t, r, good, other, apns.Address{}, apns.Reject(apns.DeviceTokenNotForTopic, ""), false)
+	check(t, "for another topic", r, good, other, apns.Address{}, apns.Reject(apns.DeviceTokenNotForTopic, ""), false)
 }
 
 func TestResolveNowAllocations(t *testing.T) {

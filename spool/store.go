@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -126,7 +127,7 @@ func (e *Entry) Clone() Entry {
 	b := make([]byte, 0, len(e.DeviceToken)+len(n.ID)+len(n.Topic)+len(n.PushType)+len(n.CollapseID)+len(n.Payload))
 	b = append(b, n.Payload...)
 	if n.Payload != nil {
-		n.Payload = b[:len(b):len(b)]
+		n.Payload = slices.Clip(b)
 	}
 	c.DeviceToken, b = move(e.DeviceToken, b)
 	n.ID, b = move(n.ID, b)
@@ -172,7 +173,7 @@ type Write struct {
 // it. All those that keep it share them.
 func (w *Write) Own() Entry {
 	if !w.Owned {
-		w.Entry, w.Owned = w.Entry.Clone(), true
+		w.Entry, w.Owned = w.Clone(), true
 	}
 	return w.Entry
 }
