@@ -41,6 +41,15 @@ var suffixed = []PushType{
 	PushTypeLiveActivity, PushTypePushToTalk, PushTypeWidgets, PushTypeControls,
 }
 
+// suffixes are those of suffixed, found without a map: each push asks for them.
+var suffixes = func() []string {
+	all := make([]string, len(suffixed))
+	for i, p := range suffixed {
+		all[i] = pushTypes[p]
+	}
+	return all
+}()
+
 // Known reports whether p is a push type that the service accepts.
 func (p PushType) Known() bool { _, ok := pushTypes[p]; return ok }
 

@@ -63,9 +63,9 @@ func (t Topic) BundleID() Topic {
 
 // suffixType returns the push type whose suffix t ends in.
 func (t Topic) suffixType() (PushType, bool) {
-	for _, p := range suffixed {
-		if s := p.Suffix(); len(t) > len(s) && strings.HasSuffix(string(t), s) {
-			return p, true
+	for i, s := range suffixes {
+		if len(t) > len(s) && strings.HasSuffix(string(t), s) {
+			return suffixed[i], true
 		}
 	}
 	return "", false

@@ -34,7 +34,13 @@ func (b *binding) allows(s *portal.Sender) error {
 	if s == b.first || !b.held() {
 		return nil
 	}
-	return s.MayShare(b.first)
+	if err := s.MayShare(b.first); err != nil {
+		return err
+	}
+	if s.Key == b.first.Key {
+		b.first = s // as good as the other, and recognised sooner
+	}
+	return nil
 }
 
 // claim notes that a request of a sender, who is allowed, has passed the checks.
