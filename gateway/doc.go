@@ -17,9 +17,9 @@
 // provider tokens that it comes with (updates), by the device tokens that it sends
 // to (throttle), and by the answers that it gets (conduct).
 //
-// A provider's connection has three goroutines: one reads, and decides all that
-// can be decided from memory; one takes what it let pass, in batches, to the
-// registry and the spool, and answers; and one keeps the connection. A
+// A provider's connection has three goroutines: one reads, decides all that can be
+// decided without waiting for a store, and answers; one takes the rest, in batches,
+// to the registry and the spool, and answers; and one keeps the connection. A
 // further one is there while requests about channels or broadcasts wait. So a store
 // that must wait for a disk never stops the reading.
 //
