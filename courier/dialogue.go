@@ -32,7 +32,7 @@ func (d *dialogue) serve(ctx context.Context) error {
 		_ = d.conn.Close() // ends a write that blocks
 		d.endSession()
 	}()
-	return d.frames(d.limit, d.deadline, func(f wire.Frame) error {
+	return d.frames(d.limit, d.due, d.tick, func(f wire.Frame) error {
 		switch {
 		case f.Command == wire.CommandConnect:
 			return d.connect(ctx, f)
@@ -52,12 +52,21 @@ func (d *dialogue) limit() int {
 	return wire.MaxPayloadBytes
 }
 
-// deadline returns when the next frame must have come.
-func (d *dialogue) deadline() time.Time {
+// due returns when tick is to be called, if no frame comes before.
+func (d *dialogue) due() time.Time {
 	if d.session == nil {
 		return d.greetBy
 	}
-	return d.session.deadline(time.Now())
+	return d.session.due(time.Now())
+}
+
+// tick is called when the time that due named has come without a frame.
+func (d *dialogue) tick() error {
+	if d.session == nil {
+		return errors.New("no Connect came in time")
+	}
+	out, err := d.session.tick(time.Now(), nil)
+	return errors.Join(err, d.write(out))
 }
 
 // connect handles a Connect: the first, a goodbye, or one that begins anew in

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -52,11 +53,11 @@ func (l *link) cut() { _ = l.conn.NetConn().Close() }
 const restBytes = 512
 
 // frames reads frames and calls f for each until one fails. The limit is asked
-// for each frame, and the deadline when frames were handled: a part of a frame
-// is no sign of life.
-func (l *link) frames(limit func() int, deadline func() time.Time, f func(wire.Frame) error) error {
+// for each frame, and due when frames were handled, and after tick: a part of a
+// frame is no sign of life. When the time that due named has come, it calls tick.
+func (l *link) frames(limit func() int, due func() time.Time, tick func() error, f func(wire.Frame) error) error {
 	buf := append(make([]byte, 0, restBytes), l.first)
-	if err := l.conn.SetReadDeadline(deadline()); err != nil {
+	if err := l.conn.SetReadDeadline(due()); err != nil {
 		return err
 	}
 	for {
@@ -66,7 +67,7 @@ func (l *link) frames(limit func() int, deadline func() time.Time, f func(wire.F
 		}
 		if handled > 0 {
 			buf = keepRest(buf, handled)
-			if err := l.conn.SetReadDeadline(deadline()); err != nil {
+			if err := l.conn.SetReadDeadline(due()); err != nil {
 				return err
 			}
 		}
@@ -79,6 +80,13 @@ func (l *link) frames(limit func() int, deadline func() time.Time, f func(wire.F
 		case n > 0:
 		case errors.Is(err, io.EOF):
 			return errors.New("the device closed the connection")
+		case errors.Is(err, os.ErrDeadlineExceeded): // what was read of a record is kept by TLS
+			if err := tick(); err != nil {
+				return err
+			}
+			if err := l.conn.SetReadDeadline(due()); err != nil {
+				return err
+			}
 		case err != nil:
 			return err
 		}

@@ -288,11 +288,19 @@ func (s *session) idle() time.Duration {
 	return max(2*s.keepAlive+time.Minute, 6*time.Minute)
 }
 
-// deadline returns when the next frame must have come.
-func (s *session) deadline(now time.Time) time.Time {
+// due returns when tick is to be called, if no frame comes before.
+func (s *session) due(now time.Time) time.Time {
 	limit := now.Add(s.idle())
 	if !s.filterBy.IsZero() && s.filterBy.Before(limit) {
 		return s.filterBy
 	}
 	return limit
 }
+
+// errSilent says that the device was silent for too long.
+var errSilent = errors.New("the device was silent for too long")
+
+// tick is called when the time that due named has come without a frame, and
+// appends what is to be written to out. After an error the connection is to be
+// closed.
+func (*session) tick(_ time.Time, out []byte) ([]byte, error) { return out, errSilent }
