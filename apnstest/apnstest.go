@@ -28,6 +28,7 @@ import (
 	"github.com/heraldpush/herald/apnsclient"
 	"github.com/heraldpush/herald/courier"
 	"github.com/heraldpush/herald/device"
+	"github.com/heraldpush/herald/faults"
 	"github.com/heraldpush/herald/gateway"
 	"github.com/heraldpush/herald/internal/memnet"
 	"github.com/heraldpush/herald/platform"
@@ -55,9 +56,28 @@ type Platform struct {
 	listeners platform.Listeners
 }
 
+// Config is what a test may want otherwise. The zero value is what New has.
+type Config struct {
+	// Limits bound what the gateway puts up with from a provider. Nil means
+	// gateway.DevelopmentLimits(), which has no throttles.
+	Limits *gateway.Limits
+	// Faults are the gateway's faults on demand: give it a plan at any time.
+	// Nil means none.
+	Faults *faults.Simulator
+}
+
 // New starts a platform that is stopped at the end of the test.
 func New(t testing.TB) *Platform {
 	t.Helper()
+	return Config{}.New(t)
+}
+
+// New starts a platform as c says, that is stopped at the end of the test.
+func (c Config) New(t testing.TB) *Platform {
+	t.Helper()
+	if c.Limits == nil {
+		c.Limits = new(gateway.DevelopmentLimits())
+	}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -68,14 +88,20 @@ func New(t testing.TB) *Platform {
 	var err error
 	p.Platform, err = platform.Open(t.Context(), platform.Config{
 		PortalStore: memory.NewPortal(), RegistryStore: memory.NewRegistry(), SpoolStore: memory.NewSpool(repeatKeys),
-		GatewayLimits: new(gateway.DevelopmentLimits()), DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler),
+		GatewayLimits: c.Limits, Faults: c.Faults, DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(err)
 	p.Roots.AddCert(p.Portal.Root())
-	p.listeners.Gateway = make(map[apns.Environment]net.Listener)
-	for _, env := range apns.Environments {
-		p.listeners.Gateway[env], err = p.network.Listen(p.GatewayAddr(env))
-		must(err)
+	listen := func(addr func(apns.Environment) string) map[apns.Environment]net.Listener {
+		of := make(map[apns.Environment]net.Listener)
+		for _, env := range apns.Environments {
+			of[env], err = p.network.Listen(addr(env))
+			must(err)
+		}
+		return of
+	}
+	p.listeners = platform.Listeners{
+		Gateway: listen(p.GatewayAddr), Channels: listen(p.ChannelsAddr), Legacy: listen(p.LegacyAddr), Feedback: listen(p.FeedbackAddr),
 	}
 	p.listeners.Courier, err = p.network.Listen(p.CourierAddr())
 	must(err)
@@ -110,12 +136,31 @@ func (p *Platform) Dial(ctx context.Context, network, address string) (net.Conn,
 }
 
 // GatewayAddr returns the address of an environment's gateway. The name in it
-// is one of the server certificate's.
+// is one of the server certificate's, as it is in all addresses of a platform.
 func (p *Platform) GatewayAddr(env apns.Environment) string {
+	return addr(env, "api.push.apple.com:443", "api.sandbox.push.apple.com:443")
+}
+
+// ChannelsAddr returns the address of an environment's channel management.
+func (p *Platform) ChannelsAddr(env apns.Environment) string {
+	return addr(env, "api-manage-broadcast.push.apple.com:2196", "api-manage-broadcast.sandbox.push.apple.com:2195")
+}
+
+// LegacyAddr returns the address of an environment's legacy interface.
+func (p *Platform) LegacyAddr(env apns.Environment) string {
+	return addr(env, "gateway.push.apple.com:2195", "gateway.sandbox.push.apple.com:2195")
+}
+
+// FeedbackAddr returns the address of an environment's feedback service.
+func (p *Platform) FeedbackAddr(env apns.Environment) string {
+	return addr(env, "feedback.push.apple.com:2196", "feedback.sandbox.push.apple.com:2196")
+}
+
+func addr(env apns.Environment, production, sandbox string) string {
 	if env == apns.Production {
-		return "api.push.apple.com:443"
+		return production
 	}
-	return "api.sandbox.push.apple.com:443"
+	return sandbox
 }
 
 // CourierAddr returns the address of the courier and the activation door.
