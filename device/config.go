@@ -49,6 +49,14 @@ type Config struct {
 	// its app: with what the device shows of it, or Silent. The rules of
 	// Delegate apply.
 	Screen func(Presentation)
+	// DidConnect, if set, is called each time that a courier, at the address
+	// given, has accepted the device: before any delegate hears of what came
+	// from there. DidDisconnect, if set, is called when that is over, and after
+	// each attempt that did not succeed, with the reason; an end of Run's
+	// context is no reason. Both are called by Run, outside of the order of
+	// Delegate, and hold it up: they must not wait for anything.
+	DidConnect    func(courier string)
+	DidDisconnect func(reason error)
 	// Logger receives what happens to the connection. Nil discards it.
 	Logger *slog.Logger
 }

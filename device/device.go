@@ -184,9 +184,12 @@ func (d *Device) end(err error) {
 // setUp notes whether the device is connected, and why not.
 func (d *Device) setUp(up bool, last error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.up, d.last = up, last
 	d.change()
+	d.mu.Unlock()
+	if !up && d.config.DidDisconnect != nil {
+		d.config.DidDisconnect(last)
+	}
 }
 
 // change wakes those who wait. The caller holds mu.

@@ -62,6 +62,9 @@ func (d *Device) connect(ctx context.Context, courier string, redirects uint16, 
 	}
 	since := time.Now()
 	d.config.Logger.Info("connected", "courier", courier, "protocol", conn.ConnectionState().NegotiatedProtocol)
+	if d.config.DidConnect != nil {
+		d.config.DidConnect(courier)
+	}
 	err = l.talk(ctx, s)
 	return time.Since(since), fmt.Errorf("connected to %s: %w", courier, err)
 }
