@@ -74,7 +74,8 @@ func TestKeepAlive(t *testing.T) {
 		for _, f := range [][]byte{
 			frame(wire.CommandKeepAlive),
 			frame(wire.CommandKeepAlive, item(1, []byte("WiFi")), item(2, []byte("17.0")), item(3, []byte("21A329")), item(4, []byte("iPhone15,2")), item(5, []byte("10"))),
-			frame(wire.CommandKeepAlive, item(6, []byte("900"))), // version 2
+			frame(wire.CommandKeepAlive, item(6, []byte("0"))),     // a delay of nothing is none
+			frame(wire.CommandKeepAlive, item(6, []byte("86401"))), // nor is one of more than a day
 			frame(wire.CommandKeepAlive, item(5, []byte("no number")), item(99, nil)),
 		} {
 			d.send(f)

@@ -71,6 +71,7 @@ type Courier struct {
 	tls        *tls.Config
 	activation http.Handler
 	nonces     nonces
+	counts     counts
 	unproven   atomic.Int64 // connections that have not proved who they are
 	// connected is the connections that have, by the device that each is of.
 	connected door.Roll[apns.DeviceID, *link]

@@ -57,7 +57,7 @@ func (d *dialogue) due() time.Time {
 	if d.session == nil {
 		return d.greetBy
 	}
-	return d.session.due(time.Now())
+	return d.session.due()
 }
 
 // tick is called when the time that due named has come without a frame.
@@ -185,6 +185,9 @@ func (l *link) writeWaiting(s *session) error {
 			return nil
 		}
 		if err := l.write(out); err != nil {
+			return err
+		}
+		if err := l.arm(s.due); err != nil {
 			return err
 		}
 	}

@@ -84,7 +84,7 @@ func (g greeting) connect(ctx context.Context, m wire.Connect, now time.Time, on
 		}
 	default:
 	}
-	s, err := g.attach(ctx, id, m.BaseToken, now)
+	s, err := g.attach(ctx, id, m, now)
 	if err != nil {
 		connected.Leave(id, on)
 		return nil, err
@@ -92,8 +92,8 @@ func (g greeting) connect(ctx context.Context, m wire.Connect, now time.Time, on
 	return s, nil
 }
 
-// attach makes a session for a device that presents a base token, or none.
-func (g greeting) attach(ctx context.Context, id apns.DeviceID, base apns.BaseToken, now time.Time) (*session, error) {
+// attach makes a session for a device that presents a base token in m, or none.
+func (g greeting) attach(ctx context.Context, id apns.DeviceID, m wire.Connect, now time.Time) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	reg := g.courier.cfg.Registry
@@ -103,7 +103,7 @@ func (g greeting) attach(ctx context.Context, id apns.DeviceID, base apns.BaseTo
 	}
 	// A base token that cannot be read is replaced below. One of another
 	// device is refused: that would be a device posing as another.
-	if of, err := reg.OpenBaseToken(base, g.env); err == nil && of != device {
+	if of, err := reg.OpenBaseToken(m.BaseToken, g.env); err == nil && of != device {
 		return nil, refuse("device %s: the base token is of another device", id)
 	}
 	inbox, err := g.courier.cfg.Spool.Attach(ctx, device, g.env)
@@ -113,7 +113,9 @@ func (g greeting) attach(ctx context.Context, id apns.DeviceID, base apns.BaseTo
 	return &session{
 		courier: g.courier, env: g.env, herald: g.herald,
 		id: id, device: device, base: reg.BaseToken(device, g.env), inbox: inbox,
+		active:   activity{interval: m.ActiveInterval},
 		filterBy: now.Add(filterTimeout),
+		life:     liveness{seenAt: now},
 	}, nil
 }
 

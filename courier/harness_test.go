@@ -77,6 +77,7 @@ type parts struct {
 	spool    spool.Store
 	log      slog.Handler
 	change   func(*courier.Config)
+	made     func(*courier.Courier) // is told of the courier
 	// before is called when there is a portal and nothing else: time that
 	// goes by then costs nothing.
 	before func(*service)
@@ -120,6 +121,9 @@ func assemble(t *testing.T, with parts) (s *service, stop func()) {
 	}
 	c, err := courier.New(cfg)
 	must(t, err)
+	if with.made != nil {
+		with.made(c)
+	}
 	network := new(memnet.Network)
 	s.dial = network.DialContext
 	l, err := network.Listen(s.address)

@@ -19,6 +19,14 @@ type link struct {
 	timeout time.Duration // bounds a write
 
 	writing sync.Mutex // held for a write, so that frames do not mix
+	arming  sync.Mutex // held while the time of tick is asked and set
+}
+
+// arm has tick called when due says.
+func (l *link) arm(due func() time.Time) error {
+	l.arming.Lock()
+	defer l.arming.Unlock()
+	return l.conn.SetReadDeadline(due())
 }
 
 // longestIdle is how long a device may be silent that announces the longest
@@ -53,11 +61,12 @@ func (l *link) cut() { _ = l.conn.NetConn().Close() }
 const restBytes = 512
 
 // frames reads frames and calls f for each until one fails. The limit is asked
-// for each frame, and due when frames were handled, and after tick: a part of a
-// frame is no sign of life. When the time that due named has come, it calls tick.
+// for each frame, and due when frames were handled, after tick, and by arm: a
+// part of a frame is no sign of life. When the time that due named has come, it
+// calls tick.
 func (l *link) frames(limit func() int, due func() time.Time, tick func() error, f func(wire.Frame) error) error {
 	buf := append(make([]byte, 0, restBytes), l.first)
-	if err := l.conn.SetReadDeadline(due()); err != nil {
+	if err := l.arm(due); err != nil {
 		return err
 	}
 	for {
@@ -67,7 +76,7 @@ func (l *link) frames(limit func() int, due func() time.Time, tick func() error,
 		}
 		if handled > 0 {
 			buf = keepRest(buf, handled)
-			if err := l.conn.SetReadDeadline(due()); err != nil {
+			if err := l.arm(due); err != nil {
 				return err
 			}
 		}
@@ -84,7 +93,7 @@ func (l *link) frames(limit func() int, due func() time.Time, tick func() error,
 			if err := tick(); err != nil {
 				return err
 			}
-			if err := l.conn.SetReadDeadline(due()); err != nil {
+			if err := l.arm(due); err != nil {
 				return err
 			}
 		case err != nil:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -24,9 +25,12 @@ type session struct {
 	base    apns.BaseToken
 	inbox   *spool.Inbox
 
-	filterBy  time.Time     // when the first Filter must have come; zero once it has
-	keepAlive time.Duration // the interval that the device announced; 0 = none
-	tokens    int           // device tokens asked for on this connection
+	tokens int // device tokens asked for on this connection
+	active activity
+
+	mu       sync.Mutex // notifications are written while frames are handled
+	filterBy time.Time  // when the first Filter must have come; zero once it has; guarded by mu
+	life     liveness   // guarded by mu
 }
 
 // maxTokens bounds the device tokens that a device can ask for on one
@@ -49,6 +53,10 @@ func (s *session) accepted(now time.Time) wire.ConnectAck {
 // receive handles a frame of the device and appends what is to be answered to
 // out. After an error the connection is to be closed.
 func (s *session) receive(ctx context.Context, f wire.Frame, out []byte) ([]byte, error) {
+	now := time.Now()
+	s.mu.Lock()
+	s.life.seen(now)
+	s.mu.Unlock()
 	switch f.Command {
 	case wire.CommandFilter:
 		return s.filter(ctx, f, out)
@@ -57,23 +65,19 @@ func (s *session) receive(ctx context.Context, f wire.Frame, out []byte) ([]byte
 	case wire.CommandAppToken:
 		return s.appToken(ctx, f, out)
 	case wire.CommandKeepAlive:
-		m, err := wire.ParseKeepAlive(f.Payload)
-		if err != nil {
-			return out, err
-		}
-		if m.Interval != 0 {
-			s.keepAlive = m.Interval
-		}
-		// An empty response also tells a device that asks for a delayed one
-		// that there is none (docs/protocol/courier.md#keepalive).
-		return wire.KeepAliveResponse{}.Append(out), nil
+		return s.keepAlive(f, now, out)
 	case wire.CommandSetActiveState:
 		m, err := wire.ParseSetActiveState(f.Payload)
-		if err != nil {
-			return out, err
+		if err == nil && s.active.set(m, now) {
+			s.inbox.SetActive(s.active.until)
 		}
-		s.active(m)
-		return out, nil
+		return out, err
+	case wire.CommandSetActiveInterval:
+		m, err := wire.ParseSetActiveInterval(f.Payload)
+		if err == nil && s.active.setInterval(m.Interval) {
+			s.inbox.SetActive(s.active.until)
+		}
+		return out, err
 	case wire.CommandFlush:
 		m, err := wire.ParseFlush(f.Payload)
 		if err != nil {
@@ -85,6 +89,7 @@ func (s *session) receive(ctx context.Context, f wire.Frame, out []byte) ([]byte
 	default:
 		// Newer devices send what this version does not know, and older ones
 		// what it has no use for.
+		s.courier.counts.ignored.Add(1)
 		s.courier.cfg.Logger.DebugContext(ctx, "courier ignores a frame", slog.String("command", f.Command.String()), slog.String("device", string(s.id)))
 		return out, nil
 	}
@@ -107,8 +112,10 @@ func (s *session) filter(ctx context.Context, f wire.Frame, out []byte) ([]byte,
 	case err != nil: // the filter holds nevertheless
 		s.fault(ctx, "filter", err)
 	}
+	s.mu.Lock()
 	first := !s.filterBy.IsZero()
 	s.filterBy = time.Time{}
+	s.mu.Unlock()
 	if first && stored == 0 {
 		out = wire.NoStorage{BaseToken: s.base}.Append(out)
 	}
@@ -122,6 +129,9 @@ func (s *session) ack(ctx context.Context, f wire.Frame) error {
 	if err != nil || !m.HasMessageID {
 		return err
 	}
+	s.mu.Lock()
+	s.life.acked(m.MessageID)
+	s.mu.Unlock()
 	disposition := spool.Delivered
 	switch m.Status {
 	case wire.AckNotOurs, wire.AckUnreadable, wire.AckIgnored, wire.AckUnknownTopic:
@@ -217,21 +227,6 @@ func (s *session) appToken(ctx context.Context, f wire.Frame, out []byte) ([]byt
 	return answer.Append(out), nil
 }
 
-// defaultActive is how long a device is active that does not say.
-const defaultActive = 10 * time.Minute
-
-func (s *session) active(m wire.SetActiveState) {
-	switch m.State {
-	case wire.Active:
-		if m.For == 0 {
-			m.For = defaultActive
-		}
-		s.inbox.SetActive(time.Now().Add(m.For))
-	case wire.Inactive:
-		s.inbox.SetActive(time.Time{})
-	}
-}
-
 // sendMessage refuses a message from the device: there is nobody to give it
 // to. Devices match the answers by order, so each message gets one.
 func (s *session) sendMessage(f wire.Frame, out []byte) ([]byte, error) {
@@ -245,8 +240,12 @@ func (s *session) sendMessage(f wire.Frame, out []byte) ([]byte, error) {
 	}.Append(out), nil
 }
 
-// notification returns the frame for a delivery.
+// notification returns the frame for a delivery, which is written now: after
+// that, due may name an earlier time than before.
 func (s *session) notification(d spool.Delivery) wire.Notification {
+	s.mu.Lock()
+	s.life.wrote(d.MessageID, time.Now())
+	s.mu.Unlock()
 	n := wire.Notification{
 		DeviceToken: d.DeviceToken,
 		TopicHash:   d.Address.Topic,
@@ -279,28 +278,50 @@ func expiry(e apns.Expiration) uint32 {
 	return uint32(sec)
 }
 
-// idle returns how long the device may be silent
+// keepAlive answers a KeepAlive: at once; or with a receipt, and with the
+// response when the time has come that the device names
 // (docs/protocol/courier.md#keepalive).
-func (s *session) idle() time.Duration {
-	if s.keepAlive == 0 {
-		return 35 * time.Minute
+func (s *session) keepAlive(f wire.Frame, now time.Time, out []byte) ([]byte, error) {
+	m, err := wire.ParseKeepAlive(f.Payload)
+	if err != nil {
+		return out, err
 	}
-	return max(2*s.keepAlive+time.Minute, 6*time.Minute)
+	s.mu.Lock()
+	err = s.life.keepAlive(m.Interval, m.ResponseDelay, now)
+	s.mu.Unlock()
+	switch {
+	case err != nil:
+		return out, err
+	case m.ResponseDelay != 0:
+		return wire.KeepAliveAck{}.Append(out), nil
+	}
+	return wire.KeepAliveResponse{}.Append(out), nil
 }
 
-// due returns when tick is to be called, if no frame comes before.
-func (s *session) due(now time.Time) time.Time {
-	limit := now.Add(s.idle())
-	if !s.filterBy.IsZero() && s.filterBy.Before(limit) {
-		return s.filterBy
+// due returns when tick is to be called. It is to be asked again after each
+// frame that was handled, and after each notification that was written. It may
+// be called while another method runs.
+func (s *session) due() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.life.due()
+	if !s.filterBy.IsZero() {
+		at = earlier(at, s.filterBy)
 	}
-	return limit
+	return at
 }
 
-// errSilent says that the device was silent for too long.
-var errSilent = errors.New("the device was silent for too long")
-
-// tick is called when the time that due named has come without a frame, and
-// appends what is to be written to out. After an error the connection is to be
-// closed.
-func (*session) tick(_ time.Time, out []byte) ([]byte, error) { return out, errSilent }
+// tick is called when the time that due named has come, or early, and appends
+// what is to be written to out. After an error the connection is to be closed.
+func (s *session) tick(now time.Time, out []byte) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.filterBy.IsZero() && !now.Before(s.filterBy) {
+		return out, errNoFilter
+	}
+	respond, err := s.life.tick(now)
+	if respond {
+		out = wire.KeepAliveResponse{Code: wire.KeepAliveGrow, HasCode: true}.Append(out)
+	}
+	return out, err
+}

@@ -1,0 +1,172 @@
+package courier
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// Limits in time for a device that says nothing
+// (docs/protocol/courier.md#liveness).
+const (
+	// idleUnknown is the idle limit of a device whose interval is not known.
+	idleUnknown = 35 * time.Minute
+	// idleLeast is the shortest idle limit.
+	idleLeast = 6 * time.Minute
+	// idleMargin is what a device may be late.
+	idleMargin = time.Minute
+	// ackTimeout is how long a notification may be unacknowledged.
+	ackTimeout = 30 * time.Second
+)
+
+// Why a connection is given up.
+var (
+	// errSilent says that the device was silent for too long.
+	errSilent = errors.New("the device was silent for too long")
+	// errNoFilter says that no Filter came in time.
+	errNoFilter = errors.New("no Filter came in time")
+	// errSuspect says that a notification was written and nothing at all came
+	// back.
+	errSuspect = errors.New("nothing came since a notification was written")
+	// errForgotten says that a device lives and yet does not acknowledge.
+	errForgotten = errors.New("the device lives, but does not acknowledge a notification")
+)
+
+// liveness tells from what comes from a device, and when, whether it is still
+// there. It does no I/O and has no clock. The zero value knows nothing.
+type liveness struct {
+	seenAt    time.Time     // when the last frame came
+	interval  time.Duration // of keepalives, as announced last; zero for not at all
+	rhythm    rhythm        // of those that announced nothing
+	respondAt time.Time     // when the device wants its response; zero if it wants none
+	// quietFrom is when the first notification was written after seenAt; zero if
+	// none was.
+	quietFrom time.Time
+	unacked   []unacked // what was written and not acknowledged, the oldest first
+}
+
+// unacked is a notification that was written.
+type unacked struct {
+	id uint32
+	at time.Time
+}
+
+// seen is told of each frame. It makes a response void that the device still
+// waited for: a frame is a sign of life, and the device that sends one does not
+// sleep.
+func (l *liveness) seen(now time.Time) {
+	l.seenAt, l.respondAt, l.quietFrom = now, time.Time{}, time.Time{}
+}
+
+// keepAlive is told of a KeepAlive, with the interval that the device announced,
+// if it did, and the delay that it wants for the response, if it does. After an
+// error the connection is to be closed.
+func (l *liveness) keepAlive(announced, delay time.Duration, now time.Time) error {
+	switch {
+	case delay != 0:
+		l.interval = delay
+		l.respondAt = now.Add(delay)
+	case announced != 0:
+		l.interval = announced
+	case l.interval == 0:
+		l.rhythm.beat(now)
+	}
+	if len(l.unacked) > 0 && now.Sub(l.unacked[0].at) >= ackTimeout {
+		return errForgotten
+	}
+	return nil
+}
+
+// wrote is told of a notification that is written now.
+func (l *liveness) wrote(id uint32, now time.Time) {
+	if l.quietFrom.IsZero() {
+		l.quietFrom = now
+	}
+	l.unacked = append(l.unacked, unacked{id, now})
+}
+
+// acked is told of an acknowledgement.
+func (l *liveness) acked(id uint32) {
+	i := slices.IndexFunc(l.unacked, func(u unacked) bool { return u.id == id })
+	switch {
+	case i < 0:
+	case len(l.unacked) == 1:
+		l.unacked = nil // most devices have none, most of the time
+	default:
+		l.unacked = slices.Delete(l.unacked, i, i+1)
+	}
+}
+
+// idle returns how long the device may be silent.
+func (l *liveness) idle() time.Duration {
+	interval := l.interval
+	if interval == 0 {
+		interval = l.rhythm.interval()
+	}
+	if interval == 0 {
+		return idleUnknown
+	}
+	return max(2*interval+idleMargin, idleLeast)
+}
+
+// due returns when tick is to be called, if nothing happens before.
+func (l *liveness) due() time.Time {
+	at := l.seenAt.Add(l.idle())
+	if !l.quietFrom.IsZero() {
+		at = earlier(at, l.quietFrom.Add(ackTimeout))
+	}
+	if !l.respondAt.IsZero() {
+		at = earlier(at, l.respondAt)
+	}
+	return at
+}
+
+// tick is a step that time alone makes; it may come early. It reports whether
+// the device is to get the response that it waits for. After an error the
+// connection is to be closed.
+func (l *liveness) tick(now time.Time) (respond bool, err error) {
+	switch {
+	case !l.quietFrom.IsZero() && !now.Before(l.quietFrom.Add(ackTimeout)):
+		return false, errSuspect
+	case !now.Before(l.seenAt.Add(l.idle())):
+		return false, errSilent
+	case l.respondAt.IsZero() || now.Before(l.respondAt):
+		return false, nil
+	}
+	l.respondAt = time.Time{}
+	return true, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// rhythm estimates the interval of keepalives that announce none, by the gaps
+// between them. The estimate rises at once and falls slowly, so that a few quick
+// ones do not cost a device its connection.
+type rhythm struct {
+	last  time.Time
+	gap   time.Duration
+	beats int
+}
+
+// steadyBeats is how many keepalives it takes for an estimate.
+const steadyBeats = 4
+
+func (r *rhythm) beat(now time.Time) {
+	if r.beats > 0 {
+		r.gap = max(now.Sub(r.last), r.gap-r.gap/8)
+	}
+	r.last, r.beats = now, min(r.beats+1, steadyBeats)
+}
+
+// interval returns the estimate, zero if there is none yet.
+func (r *rhythm) interval() time.Duration {
+	if r.beats < steadyBeats {
+		return 0
+	}
+	return r.gap
+}

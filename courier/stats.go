@@ -1,0 +1,20 @@
+package courier
+
+import "sync/atomic"
+
+// Stats says what a courier has counted since it was made.
+type Stats struct {
+	// Ignored counts the frames of devices for which it has no use, of commands
+	// that it knows and of others.
+	Ignored uint64
+}
+
+// counts are the counters behind Stats.
+type counts struct {
+	ignored atomic.Uint64
+}
+
+// Stats returns what the courier has counted.
+func (c *Courier) Stats() Stats {
+	return Stats{Ignored: c.counts.ignored.Load()}
+}
