@@ -24,10 +24,16 @@ type Alert struct {
 	Body     string
 	// Sound is the name of a sound file, or "default".
 	Sound string
+	// CriticalSound tells that the sound is to be heard in any case, if the
+	// user lets the app do that.
+	CriticalSound bool
 	// Badge is the number for the app's icon, 0 to clear it; nil leaves it.
 	Badge *int
 	// ContentAvailable asks to wake the app in the background.
 	ContentAvailable bool
+	// InterruptionLevel is how much it may disturb the user; empty if the
+	// payload names none, or none that is known.
+	InterruptionLevel InterruptionLevel
 }
 
 // Visible reports whether there is something to show, play or count.
@@ -48,7 +54,11 @@ func ParseAlert(p Payload) (Alert, error) {
 		ContentAvailable: truthy(aps["content-available"]),
 	}
 	if a.Sound == "" { // the critical alert's form
-		a.Sound = text(fields(aps["sound"])["name"])
+		sound := fields(aps["sound"])
+		a.Sound, a.CriticalSound = text(sound["name"]), truthy(sound["critical"])
+	}
+	if l := InterruptionLevel(text(aps["interruption-level"])); l.Known() {
+		a.InterruptionLevel = l
 	}
 	if a.Body = text(aps["alert"]); a.Body == "" {
 		alert := fields(aps["alert"])

@@ -25,7 +25,9 @@ var payloads = []struct {
 	},
 	{"badge cleared", `{"aps":{"badge":0}}`, apns.Alert{Badge: new(0)}, nil},
 	{"no badge", `{"aps":{"badge":null}}`, apns.Alert{}, nil},
-	{"critical sound", `{"aps":{"sound":{"critical":1,"name":"alarm.caf","volume":0.5}}}`, apns.Alert{Sound: "alarm.caf"}, nil},
+	{"critical sound", `{"aps":{"sound":{"critical":1,"name":"alarm.caf","volume":0.5}}}`, apns.Alert{Sound: "alarm.caf", CriticalSound: true}, nil},
+	{"interruption level", `{"aps":{"interruption-level":"time-sensitive"}}`, apns.Alert{InterruptionLevel: apns.InterruptionTimeSensitive}, nil},
+	{"unknown interruption level", `{"aps":{"interruption-level":"loud"}}`, apns.Alert{}, nil},
 	{
 		"localized", `{"aps":{"alert":{"title-loc-key":"T","subtitle-loc-key":"S","loc-key":"B","loc-args":["x"]}}}`,
 		apns.Alert{Title: "T", Subtitle: "S", Body: "B"},

@@ -45,6 +45,16 @@ type Config struct {
 	// KeepAlive is how long the courier may be silent before the device asks
 	// for a sign of life. Default: 60 s.
 	KeepAlive time.Duration
+	// DefaultPermission is what apps may do that the user decided nothing
+	// about. If its Status is NotDetermined they may show what they register
+	// for, and nothing critical.
+	DefaultPermission Permission
+	// AskPermission, if set, is called when an app registers that the user
+	// decided nothing about, by RegisterForRemoteNotifications and in the
+	// goroutine of its caller, with the types that it asks for. What it
+	// returns is the user's decision; NotDetermined leaves it open, and the
+	// next registration asks again.
+	AskPermission func(topic apns.Topic, types NotificationTypes) Permission
 	// Screen, if set, is called for each notification that was accepted, after
 	// its app: with what the device shows of it, or Silent. The rules of
 	// Delegate apply.
@@ -89,6 +99,12 @@ func (c Config) withDefaults() (Config, error) {
 		if err != nil || u.Scheme != "https" || u.Host == "" {
 			return c, errors.New("device: Activation: want a URL that begins with https://")
 		}
+	}
+	if !c.DefaultPermission.valid() {
+		return c, errors.New("device: DefaultPermission: want a known status and known types")
+	}
+	if c.DefaultPermission.Status == NotDetermined {
+		c.DefaultPermission = granted
 	}
 	if c.ServerName == "" {
 		c.ServerName = name

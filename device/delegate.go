@@ -25,7 +25,9 @@ type Delegate struct {
 	// RegistrationError. The device asks again at its next connection, or if
 	// the app registers again.
 	DidFailToRegister func(error)
-	// DidReceive brings a notification, whether or not anything is shown.
+	// DidReceive brings a notification, whether or not anything is shown. Where
+	// the user denies the app notifications, those that would only be shown do
+	// not come.
 	DidReceive func(Notification)
 }
 

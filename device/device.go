@@ -63,6 +63,7 @@ func New(c Config) (*Device, error) {
 	if d.memory, err = d.folder.loadMemory(d.id); err != nil {
 		return nil, fmt.Errorf("device: %w", err)
 	}
+	d.memory.permissionByDefault = c.DefaultPermission
 	if d.identity.Certificate == nil && (c.Activation == "" || c.EnrolmentCode == "") {
 		return nil, errors.New("device: not activated yet: Activation and EnrolmentCode are needed")
 	}
@@ -126,14 +127,17 @@ func (d *Device) Connected(ctx context.Context) error {
 // set: a new process registers again to hear of it, and until then its
 // notifications are shown and go to no delegate.
 //
-// The error says that topic or types can not be, or that there are MaxTopics
-// already.
+// The app gets its device token whatever the user permits. The error says that
+// topic or types can not be, or that there are MaxTopics already.
 func (d *Device) RegisterForRemoteNotifications(topic apns.Topic, types NotificationTypes, delegate Delegate) error {
 	switch {
 	case !topic.Valid():
 		return fmt.Errorf("registering %.80q: not a topic", string(topic))
 	case !types.valid():
 		return fmt.Errorf("registering %s: %v: unknown notification types", topic, types)
+	}
+	if err := d.askPermission(topic, types); err != nil {
+		return err
 	}
 	d.mu.Lock()
 	ok := d.memory.register(topic, types, delegate)

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -62,6 +63,9 @@ func (p Presentation) drawBanner(b *strings.Builder, width int) {
 // is in it.
 func (p Presentation) drawRest(width int) string {
 	var parts []string
+	if p.Listed && !p.Banner {
+		parts = append(parts, "≡ "+plain(cmp.Or(p.Title, p.Subtitle, p.Body)))
+	}
 	if p.Sound != "" {
 		parts = append(parts, "♪ "+plain(p.Sound))
 	}

@@ -47,6 +47,13 @@ func TestDraw(t *testing.T) {
 `,
 		},
 		{
+			"listed without a banner",
+			Presentation{AppName: "Demo", Listed: true, Title: "Weekly\nreport", Body: "nothing new", Badge: &three},
+			40, `
+  Demo  ≡ Weekly report  ● 3
+`,
+		},
+		{
 			"long texts",
 			Presentation{AppName: "An app with quite a name", Banner: true, Title: "A title that is too long", Body: strings.Repeat("word ", 100)},
 			20, `

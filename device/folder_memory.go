@@ -11,8 +11,9 @@ import (
 	"github.com/heraldpush/herald/apns"
 )
 
-// memoryVersion is the version of device.json. A file of another is refused.
-const memoryVersion = 1
+// memoryVersion is the version of device.json that is written. Version 1, which
+// lacks what the user decided, is read too; a file of another is refused.
+const memoryVersion = 2
 
 // memoryDocument is device.json.
 type memoryDocument struct {
@@ -22,6 +23,9 @@ type memoryDocument struct {
 	// BaseToken is hex; empty before the first connection.
 	BaseToken string        `json:"base_token"`
 	Apps      []appDocument `json:"apps"`
+	// Permissions is what the user decided about apps.
+	Permissions  []permissionDocument  `json:"permissions,omitempty"`
+	DoNotDisturb *doNotDisturbDocument `json:"do_not_disturb,omitempty"`
 	// Received is the history, the oldest entry first, each in base64.
 	Received []string `json:"received"`
 }
@@ -67,10 +71,11 @@ func (m *memory) document(e apns.Environment, id apns.DeviceID) memoryDocument {
 		Version: memoryVersion, Environment: e, DeviceID: id, BaseToken: m.base.Hex(),
 		Apps: []appDocument{}, Received: []string{},
 	}
-	for _, h := range m.filter() {
+	for _, h := range m.topics() {
 		a := m.apps[h]
 		doc.Apps = append(doc.Apps, appDocument{Topic: a.topic, Types: a.types.String(), DeviceToken: a.token.Hex()})
 	}
+	doc.Permissions, doc.DoNotDisturb = m.permissionDocuments()
 	for _, e := range m.history.entries() {
 		doc.Received = append(doc.Received, base64.RawStdEncoding.EncodeToString(e[:]))
 	}
@@ -89,12 +94,12 @@ func parseMemory(data []byte, e apns.Environment) (*memory, apns.DeviceID, error
 		return nil, "", errors.New("damaged: something comes after the end")
 	}
 	switch {
-	case doc.Version != memoryVersion:
-		return nil, "", fmt.Errorf("version %d: this program reads version %d", doc.Version, memoryVersion)
+	case doc.Version < 1 || doc.Version > memoryVersion:
+		return nil, "", fmt.Errorf("version %d: this program reads versions up to %d", doc.Version, memoryVersion)
 	case doc.Environment != e:
 		return nil, "", fmt.Errorf("the device is of environment %v, not %v: give each environment a folder of its own", doc.Environment, e)
-	case len(doc.Apps) > MaxTopics:
-		return nil, "", fmt.Errorf("damaged: %d apps, at most %d are possible", len(doc.Apps), MaxTopics)
+	case len(doc.Apps) > MaxTopics || len(doc.Permissions) > MaxTopics:
+		return nil, "", fmt.Errorf("damaged: %d apps and %d permissions, at most %d are possible", len(doc.Apps), len(doc.Permissions), MaxTopics)
 	}
 	m := newMemory()
 	base, err := parseOpaque(doc.BaseToken)
@@ -106,6 +111,9 @@ func parseMemory(data []byte, e apns.Environment) (*memory, apns.DeviceID, error
 		if err := m.restore(d); err != nil {
 			return nil, "", fmt.Errorf("damaged: app %.80q: %w", string(d.Topic), err)
 		}
+	}
+	if err := m.restorePermissions(doc.Permissions, doc.DoNotDisturb); err != nil {
+		return nil, "", fmt.Errorf("damaged: %w", err)
 	}
 	for _, s := range doc.Received[max(0, len(doc.Received)-historyEntries):] {
 		b, err := base64.RawStdEncoding.DecodeString(s)

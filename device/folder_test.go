@@ -88,7 +88,7 @@ func TestDamagedFilesAreLeft(t *testing.T) {
 		{"memory is empty", memoryFile, "", "device.json: empty"},
 		{"memory is cut off", memoryFile, memory[:len(memory)/2], "device.json: damaged"},
 		{"memory has a tail", memoryFile, memory + "x", "something comes after the end"},
-		{"memory of another version", memoryFile, strings.Replace(memory, `"version": 1`, `"version": 2`, 1), "version 2"},
+		{"memory of another version", memoryFile, strings.Replace(memory, `"version": 2`, `"version": 3`, 1), "version 3"},
 		{"memory of the other environment", memoryFile, strings.Replace(memory, "sandbox", "production", 1), "environment production"},
 		{"memory with a bad topic", memoryFile, strings.Replace(memory, "com.example.demo", "..", 1), `app "..": not a topic`},
 		{"memory with bad types", memoryFile, strings.Replace(memory, "alert, sound", "smell", 1), "notification types"},

@@ -13,10 +13,14 @@ type memory struct {
 	base    apns.BaseToken // "" before the first connection
 	apps    map[apns.TopicHash]*app
 	history history
+	// permissions is what the user decided about apps, registered or not.
+	permissions         map[apns.Topic]Permission
+	permissionByDefault Permission // of the others; never NotDetermined
+	quiet               doNotDisturb
 	// calls counts the calls of register.
 	calls uint64
-	// changed tells that the folder does not have base and apps as they are;
-	// the history keeps its own.
+	// changed tells that the folder does not have all this as it is; the
+	// history keeps its own.
 	changed bool
 }
 
@@ -34,7 +38,10 @@ type app struct {
 }
 
 func newMemory() *memory {
-	return &memory{apps: make(map[apns.TopicHash]*app), history: newHistory()}
+	return &memory{
+		apps: make(map[apns.TopicHash]*app), history: newHistory(),
+		permissions: make(map[apns.Topic]Permission), permissionByDefault: granted,
+	}
 }
 
 // register adds or changes a registration; false means that there are too
@@ -76,12 +83,32 @@ func (m *memory) setBase(base apns.BaseToken) {
 	}
 }
 
-// filter returns the hashes of all topics, sorted.
-func (m *memory) filter() []apns.TopicHash {
+// topics returns the hashes of all topics, sorted.
+func (m *memory) topics() []apns.TopicHash {
 	hashes := make([]apns.TopicHash, 0, len(m.apps))
 	for h := range m.apps {
 		hashes = append(hashes, h)
 	}
 	slices.SortFunc(hashes, func(a, b apns.TopicHash) int { return bytes.Compare(a[:], b[:]) })
 	return hashes
+}
+
+// filter is the lists of a Filter, each sorted.
+type filter struct{ enabled, ignored []apns.TopicHash }
+
+func (f filter) equal(g filter) bool {
+	return slices.Equal(f.enabled, g.enabled) && slices.Equal(f.ignored, g.ignored)
+}
+
+// filter returns what the courier is to deliver, and what it is to ignore
+// (docs/protocol/courier.md#filter).
+func (m *memory) filter() (f filter) {
+	for _, h := range m.topics() {
+		if m.permission(m.apps[h].topic).ignored() {
+			f.ignored = append(f.ignored, h)
+		} else {
+			f.enabled = append(f.enabled, h)
+		}
+	}
+	return f
 }

@@ -40,7 +40,8 @@ func TestPresent(t *testing.T) {
 				Topic: "com.example.demo", PushType: tt.push, Payload: apns.Payload(tt.payload), CollapseID: "c",
 			}}
 			tt.want.Topic, tt.want.AppName, tt.want.CollapseID = "com.example.demo", "Demo", "c"
-			if diff := cmp.Diff(tt.want, present(n, tt.types)); diff != "" {
+			tt.want.InterruptionLevel, tt.want.Listed = apns.InterruptionActive, tt.want.Banner
+			if diff := cmp.Diff(tt.want, present(n, wishes{tt.types, granted, false})); diff != "" {
 				t.Errorf("presentation (-want +got):\n%s", diff)
 			}
 		})

@@ -10,7 +10,7 @@ import (
 
 // receive decides on a notification, in the order in which devices do
 // (docs/protocol/courier.md#receiving): is there an app, is it a repetition,
-// is the device token ours, can the payload be read.
+// is the device token ours, can the payload be read, does the user allow it.
 func (s *session) receive(n wire.Notification, now time.Time, o *outcome) {
 	a := s.memory.apps[n.TopicHash]
 	if a == nil {
@@ -34,10 +34,16 @@ func (s *session) receive(n wire.Notification, now time.Time, o *outcome) {
 		o.ack(n, wire.AckUnreadable)
 		return
 	}
+	w := wishes{a.types, s.memory.permission(a.topic), s.memory.quiet.active(now)}
+	m := notificationFrom(n, a.topic, now)
+	if !forApp(m, w.permission) {
+		o.ack(n, wire.AckIgnored)
+		return
+	}
 	if stamped {
 		s.memory.history.add(entry)
 	}
-	o.effects = append(o.effects, received{notificationFrom(n, a.topic, now), a.types, a.delegate})
+	o.effects = append(o.effects, received{m, w, a.delegate})
 	o.ack(n, wire.AckOK)
 }
 

@@ -2,7 +2,6 @@ package device
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -26,8 +25,8 @@ type session struct {
 	memory    *memory
 	keepAlive time.Duration // silence after which it asks for a sign of life
 
-	filtered bool // a Filter was sent, with the hashes in filter
-	filter   []hash
+	filtered bool // a Filter was sent, with these lists
+	filter   filter
 	asked    map[hash]*request // device tokens that were asked for
 	heardAt  time.Time         // when the last frame came
 	askedAt  time.Time         // when it asked for a sign of life; zero if it did not since heardAt
@@ -88,7 +87,7 @@ func (e refused) happen(func(Presentation)) {
 // received brings an app a notification, and the screen what is shown of it.
 type received struct {
 	notification Notification
-	types        NotificationTypes
+	wishes       wishes
 	delegate     Delegate
 }
 
@@ -97,7 +96,7 @@ func (e received) happen(screen func(Presentation)) {
 		e.delegate.DidReceive(e.notification)
 	}
 	if screen != nil {
-		screen(present(e.notification, e.types))
+		screen(present(e.notification, e.wishes))
 	}
 }
 
@@ -120,9 +119,9 @@ func (s *session) wake() outcome {
 // the device tokens that are missing, and those that an app was not told of.
 func (s *session) sync(o *outcome) {
 	want := s.memory.filter()
-	if !s.filtered || !slices.Equal(want, s.filter) {
+	if !s.filtered || !want.equal(s.filter) {
 		s.filtered, s.filter = true, want
-		o.frames = wire.Filter{BaseToken: s.memory.base, Enabled: want}.Append(o.frames)
+		o.frames = wire.Filter{BaseToken: s.memory.base, Enabled: want.enabled, Ignored: want.ignored}.Append(o.frames)
 	}
 	for h, q := range s.asked {
 		if s.memory.apps[h] != nil {
@@ -133,7 +132,7 @@ func (s *session) sync(o *outcome) {
 			o.ack(n, wire.AckUnknownTopic)
 		}
 	}
-	for _, h := range want {
+	for _, h := range s.memory.topics() {
 		a := s.memory.apps[h]
 		if a.token != "" {
 			if !a.told {

@@ -136,6 +136,13 @@ func (tr *transcript) command(verb string, words []string) {
 		tr.memory.register(apns.Topic("com.example."+o["0"]), types, Delegate{})
 	case "unregister":
 		tr.memory.unregister(apns.Topic("com.example." + o["0"]))
+	case "permit":
+		status, err := ParseAuthorizationStatus(o["1"])
+		if err != nil {
+			tr.t.Fatal(err)
+		}
+		topic := apns.Topic("com.example." + o["0"])
+		tr.memory.permit(topic, Permission{Status: status, Types: Alert | Sound | Badge, NoBackground: o["background"] == "no"})
 	case "connect":
 		tr.greeting = &greeting{memory: tr.memory, keepAlive: time.Minute, redirects: uint16(o.number("redirects"))}
 		tr.session = nil
@@ -294,6 +301,9 @@ func (tr *transcript) words(f wire.Frame) string {
 		}
 		slices.Sort(names)
 		s = fmt.Sprintf(" base=%s%s", letter(m.BaseToken), strings.Join(names, ""))
+		for _, h := range m.Ignored {
+			s += " ignored:" + string(tr.topics[h])
+		}
 	case wire.CommandAppToken:
 		var m wire.AppToken
 		m, err = wire.ParseAppToken(f.Payload)
@@ -385,7 +395,7 @@ func FuzzSession(f *testing.F) {
 			}
 			for _, e := range o.effects {
 				if r, ok := e.(received); ok {
-					present(r.notification, Alert|Sound|Badge).Draw(40)
+					present(r.notification, r.wishes).Draw(40)
 				}
 			}
 		}
