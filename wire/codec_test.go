@@ -90,7 +90,7 @@ var codecs = []codec{
 		}
 	}),
 	newCodec("Notification", CommandNotification, ParseNotification, func(t *rapid.T) Notification {
-		return Notification{
+		m := Notification{
 			DeviceToken: apns.DeviceToken(drawToken(t)),
 			TopicHash:   drawTopicHash(t),
 			Payload:     drawBytes(t, 0, "payload"),
@@ -105,6 +105,10 @@ var codecs = []codec{
 			Topic:       apns.Topic(drawString(t, "topic")),
 			CollapseID:  apns.CollapseID(drawString(t, "collapse id")),
 		}
+		if m.Channel = drawChannelID(t); m.Channel != "" {
+			m.Checkpoint = rapid.Uint64().Draw(t, "checkpoint")
+		}
+		return m
 	}),
 	newCodec("SendMessage", CommandNotification, ParseSendMessage, func(t *rapid.T) SendMessage {
 		m := SendMessage{TopicHash: drawTopicHash(t), DeviceToken: apns.DeviceToken(drawToken(t)), Payload: drawBytes(t, 0, "payload")}
@@ -186,6 +190,33 @@ var codecs = []codec{
 		return Redirect{Host: drawString(t, "host"), Reason: drawString(t, "reason")}
 	}),
 	newCodec("CancelKeepAlive", CommandCancelKeepAlive, ParseCancelKeepAlive, func(*rapid.T) CancelKeepAlive { return CancelKeepAlive{} }),
+	newCodec("Subscriptions", CommandChannels, ParseSubscriptions, func(t *rapid.T) Subscriptions {
+		return Subscriptions{
+			RequestID: rapid.Uint32().Draw(t, "request id"),
+			BaseToken: drawBaseToken(t),
+			Full:      rapid.Bool().Draw(t, "full"),
+			Sequence:  rapid.Uint64().Draw(t, "sequence"),
+			Apps:      drawList(t, 3, drawAppSubscriptions),
+		}
+	}),
+	newCodec("SubscriptionsResponse", CommandChannels, ParseSubscriptionsResponse, func(t *rapid.T) SubscriptionsResponse {
+		return SubscriptionsResponse{
+			RequestID:  rapid.Uint32().Draw(t, "request id"),
+			BaseToken:  drawBaseToken(t),
+			Status:     SubscriptionsStatus(rapid.Byte().Draw(t, "status")),
+			RetryAfter: drawSeconds(t, "retry after"),
+			Apps:       drawList(t, 3, drawAppChannelResults),
+		}
+	}),
+	newCodec("ChannelUpdate", CommandChannelUpdate, ParseChannelUpdate, func(t *rapid.T) ChannelUpdate {
+		return ChannelUpdate{
+			UpdateID:  rapid.Uint32().Draw(t, "update id"),
+			BaseToken: drawBaseToken(t),
+			Timestamp: rapid.Uint64().Draw(t, "timestamp"),
+			Resend:    rapid.Bool().Draw(t, "resend"),
+			Apps:      drawList(t, 3, drawAppChannelResults),
+		}
+	}),
 }
 
 // codecOf returns the codec of the type of m.

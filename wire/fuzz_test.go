@@ -43,26 +43,29 @@ func fuzzMessage[M message](f *testing.F, parse func([]byte) (M, error)) {
 	})
 }
 
-func FuzzConnect(f *testing.F)           { fuzzMessage(f, ParseConnect) }
-func FuzzConnectAck(f *testing.F)        { fuzzMessage(f, ParseConnectAck) }
-func FuzzFilter(f *testing.F)            { fuzzMessage(f, ParseFilter) }
-func FuzzNotification(f *testing.F)      { fuzzMessage(f, ParseNotification) }
-func FuzzSendMessage(f *testing.F)       { fuzzMessage(f, ParseSendMessage) }
-func FuzzAck(f *testing.F)               { fuzzMessage(f, ParseAck) }
-func FuzzSendMessageAck(f *testing.F)    { fuzzMessage(f, ParseSendMessageAck) }
-func FuzzKeepAlive(f *testing.F)         { fuzzMessage(f, ParseKeepAlive) }
-func FuzzKeepAliveResponse(f *testing.F) { fuzzMessage(f, ParseKeepAliveResponse) }
-func FuzzKeepAliveAck(f *testing.F)      { fuzzMessage(f, ParseKeepAliveAck) }
-func FuzzCancelKeepAlive(f *testing.F)   { fuzzMessage(f, ParseCancelKeepAlive) }
-func FuzzNoStorage(f *testing.F)         { fuzzMessage(f, ParseNoStorage) }
-func FuzzFlush(f *testing.F)             { fuzzMessage(f, ParseFlush) }
-func FuzzFlushResponse(f *testing.F)     { fuzzMessage(f, ParseFlushResponse) }
-func FuzzAppToken(f *testing.F)          { fuzzMessage(f, ParseAppToken) }
-func FuzzAppTokenResponse(f *testing.F)  { fuzzMessage(f, ParseAppTokenResponse) }
-func FuzzSetActiveInterval(f *testing.F) { fuzzMessage(f, ParseSetActiveInterval) }
-func FuzzSetActiveState(f *testing.F)    { fuzzMessage(f, ParseSetActiveState) }
-func FuzzTransportAck(f *testing.F)      { fuzzMessage(f, ParseTransportAck) }
-func FuzzRedirect(f *testing.F)          { fuzzMessage(f, ParseRedirect) }
+func FuzzConnect(f *testing.F)               { fuzzMessage(f, ParseConnect) }
+func FuzzConnectAck(f *testing.F)            { fuzzMessage(f, ParseConnectAck) }
+func FuzzFilter(f *testing.F)                { fuzzMessage(f, ParseFilter) }
+func FuzzNotification(f *testing.F)          { fuzzMessage(f, ParseNotification) }
+func FuzzSendMessage(f *testing.F)           { fuzzMessage(f, ParseSendMessage) }
+func FuzzAck(f *testing.F)                   { fuzzMessage(f, ParseAck) }
+func FuzzSendMessageAck(f *testing.F)        { fuzzMessage(f, ParseSendMessageAck) }
+func FuzzKeepAlive(f *testing.F)             { fuzzMessage(f, ParseKeepAlive) }
+func FuzzKeepAliveResponse(f *testing.F)     { fuzzMessage(f, ParseKeepAliveResponse) }
+func FuzzKeepAliveAck(f *testing.F)          { fuzzMessage(f, ParseKeepAliveAck) }
+func FuzzCancelKeepAlive(f *testing.F)       { fuzzMessage(f, ParseCancelKeepAlive) }
+func FuzzNoStorage(f *testing.F)             { fuzzMessage(f, ParseNoStorage) }
+func FuzzFlush(f *testing.F)                 { fuzzMessage(f, ParseFlush) }
+func FuzzFlushResponse(f *testing.F)         { fuzzMessage(f, ParseFlushResponse) }
+func FuzzAppToken(f *testing.F)              { fuzzMessage(f, ParseAppToken) }
+func FuzzAppTokenResponse(f *testing.F)      { fuzzMessage(f, ParseAppTokenResponse) }
+func FuzzSetActiveInterval(f *testing.F)     { fuzzMessage(f, ParseSetActiveInterval) }
+func FuzzSetActiveState(f *testing.F)        { fuzzMessage(f, ParseSetActiveState) }
+func FuzzTransportAck(f *testing.F)          { fuzzMessage(f, ParseTransportAck) }
+func FuzzRedirect(f *testing.F)              { fuzzMessage(f, ParseRedirect) }
+func FuzzSubscriptions(f *testing.F)         { fuzzMessage(f, ParseSubscriptions) }
+func FuzzSubscriptionsResponse(f *testing.F) { fuzzMessage(f, ParseSubscriptionsResponse) }
+func FuzzChannelUpdate(f *testing.F)         { fuzzMessage(f, ParseChannelUpdate) }
 
 func FuzzNextFrame(f *testing.F) {
 	for _, v := range vectors() {

@@ -22,11 +22,13 @@ func TestWrongWidth(t *testing.T) {
 	variable := map[Command][]byte{
 		CommandConnect:          {8, 9, 10, 11, 12, 14},
 		CommandConnectAck:       {2, 9, 11},
-		CommandNotification:     {3, 200, 201, 202, 203},
+		CommandNotification:     {3, 29, 200, 201, 202, 203},
 		CommandKeepAlive:        {1, 2, 3, 4, 5, 6},
 		CommandFlush:            {2},
 		CommandFlushResponse:    {2},
 		CommandRedirect:         {2, 9},
+		CommandChannels:         {2},
+		CommandChannelUpdate:    {2},
 		CommandAppTokenResponse: nil,
 	}
 	for _, v := range vectors() {

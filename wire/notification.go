@@ -19,6 +19,7 @@ import (
 //	 9  u8        storage flags
 //	13  u8        priority
 //	15  32 bytes  base token
+//	29  protobuf  {1 channel ID, 2 checkpoint}, of what was broadcast on a channel
 //
 // and under ALPNHerald alone (docs/protocol/courier.md#extensions):
 //
@@ -46,6 +47,11 @@ type Notification struct {
 	Priority apns.Priority
 	// BaseToken is the device that DeviceToken belongs to.
 	BaseToken apns.BaseToken
+	// Channel is where it was broadcast; empty for what was sent to the device
+	// alone.
+	Channel apns.ChannelID
+	// Checkpoint is its place among the messages of the channel.
+	Checkpoint uint64
 
 	// The extension items, to be set only on a connection that negotiated
 	// ALPNHerald. An empty one is left out.
@@ -99,6 +105,8 @@ func ParseNotification(payload []byte) (Notification, error) {
 			it.takePriority(&m.Priority)
 		case 15:
 			it.takeBaseToken(&m.BaseToken)
+		case 29:
+			m.takeChannel(it.value)
 		case 200:
 			it.takeString((*string)(&m.ID))
 		case 201:
@@ -116,6 +124,25 @@ func ParseNotification(payload []byte) (Notification, error) {
 		return Notification{}, &MalformedError{Command: CommandNotification, Problem: "no message id"}
 	}
 	return m, nil
+}
+
+// takeChannel reads where m was broadcast. What is no such message is as if
+// absent.
+func (m *Notification) takeChannel(message []byte) {
+	var channel apns.ChannelID
+	var checkpoint uint64
+	f := fields{rest: message}
+	for f.next() {
+		switch {
+		case f.is(1, kindBytes):
+			f.takeChannelID(&channel)
+		case f.is(2, kindVarint):
+			checkpoint = f.varint
+		}
+	}
+	if !f.bad && channel != "" {
+		m.Channel, m.Checkpoint = channel, checkpoint
+	}
 }
 
 // takePayload reads a payload; an empty one is as if absent.
@@ -159,9 +186,21 @@ func (m Notification) Append(b []byte) []byte {
 		b = appendUint8(b, 13, uint8(m.Priority))
 	}
 	b = appendOpaque(b, 15, m.BaseToken)
+	if m.Channel != "" {
+		b = m.appendChannel(b)
+	}
 	b = appendString(b, 200, m.ID)
 	b = appendString(b, 201, m.PushType)
 	b = appendString(b, 202, m.Topic)
 	b = appendString(b, 203, m.CollapseID)
 	return end(b, start)
+}
+
+func (m *Notification) appendChannel(b []byte) []byte {
+	b, item := beginItem(b, 29)
+	b = appendChannelID(b, m.Channel)
+	if m.Checkpoint != 0 {
+		b = appendVarint(b, 2, m.Checkpoint)
+	}
+	return endItem(b, item)
 }

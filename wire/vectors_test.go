@@ -180,6 +180,48 @@ func vectors() []vector {
 		{"KeepAliveAck", KeepAliveAck{}, "16 00000000"},
 		{"Redirect", Redirect{Host: "a.b", Reason: "drain"}, "17 0000000e  02 0003 612e62  09 0005 647261696e"},
 		{"CancelKeepAlive", CancelKeepAlive{}, "22 00000000"},
+		{
+			"Notification of a channel",
+			Notification{
+				DeviceToken: apns.DeviceToken(vectorBaseToken), TopicHash: hash, Payload: apns.Payload(`{}`), MessageID: 1,
+				Channel: "AQID", Checkpoint: 300,
+			},
+			"0a 00000058  01 0020 " + base + "  02 0014 " + topic + "  03 0002 7b7d  04 0004 00000001  05 0004 00000000" +
+				"  1d 0008 0a03010203 10ac02",
+		},
+		{
+			"full Subscriptions",
+			Subscriptions{RequestID: 7, BaseToken: vectorBaseToken, Full: true, Sequence: 2, Apps: []AppSubscriptions{{
+				App:         "a.b",
+				Subscribe:   []ChannelSubscription{{Channel: "AQID", Checkpoint: 300}, {Channel: "BA==", Replay: 1, HasReplay: true}},
+				Unsubscribe: []apns.ChannelID{"BQ=="},
+			}}},
+			"1d 00000050  01 0004 00000007  02 0023 0801 121b 0a03612e62 1208 0a03010203 10ac02 1205 0a0104 2001" +
+				" 1a03 0a0105 1801 2002  03 0020 " + base,
+		},
+		{"full Subscriptions of none", Subscriptions{RequestID: 1, Full: true}, "1d 0000000e  01 0004 00000001  02 0004 0801 1801"},
+		{
+			"SubscriptionsResponse",
+			SubscriptionsResponse{RequestID: 7, BaseToken: vectorBaseToken, Apps: []AppChannelResults{{
+				App:      "a.b",
+				Channels: []ChannelResult{{Channel: "AQID", Status: ChannelCurrent, Checkpoint: 300}, {Channel: "BA==", Status: ChannelInvalid}},
+			}}},
+			"1d 0000004b  01 0004 00000007  02 001a 0a18 0a03612e62 120a 0a03010203 1001 18ac02 1205 0a0104 1000" +
+				"  03 0020 " + base + "  04 0001 00",
+		},
+		{
+			"SubscriptionsResponse that refuses",
+			SubscriptionsResponse{RequestID: 7, Status: SubscriptionsTryLater, RetryAfter: time.Minute},
+			"1d 00000015  01 0004 00000007  02 0000  04 0001 01  05 0004 0000003c",
+		},
+		{
+			"ChannelUpdate",
+			ChannelUpdate{UpdateID: 1, BaseToken: vectorBaseToken, Timestamp: 1700000000 * 1e9, Resend: true, Apps: []AppChannelResults{{
+				App: "a.b", Channels: []ChannelResult{{Channel: "AQID", Status: ChannelInvalid}},
+			}}},
+			"1e 0000004c  01 0004 00000001  02 0014 0a0e 0a03612e62 1207 0a03010203 1000 1202 0800  03 0020 " + base +
+				"  04 0008 17979cfe362a0000",
+		},
 	}
 }
 
