@@ -12,6 +12,10 @@ import (
 //	 8  u8        status
 //	 4  u32       message id of the notification
 //	 1  32 bytes  device token or base token; many devices leave it out
+//
+// and under ALPNHerald alone (docs/protocol/courier.md#extensions):
+//
+//	200  u32      first message id of several
 type Ack struct {
 	Status AckStatus
 	// MessageID is as good as absent without HasMessageID. It alone says, on
@@ -20,6 +24,9 @@ type Ack struct {
 	HasMessageID bool
 	// Destination has apns.CourierTokenBytes or is nil. It aliases the payload.
 	Destination []byte
+	// First is the extension: if it is set, all notifications are meant whose
+	// message ids are from First to MessageID.
+	First uint32
 }
 
 // AckStatus is what became of a notification on the device. Take one that is
@@ -77,6 +84,8 @@ func ParseAck(payload []byte) (Ack, error) {
 			}
 		case 8:
 			it.takeUint8((*uint8)(&m.Status))
+		case 200:
+			it.takeUint32(&m.First)
 		}
 	}
 	if err := it.err(CommandAck); err != nil {
@@ -100,5 +109,8 @@ func (m Ack) Append(b []byte) []byte {
 		b = appendUint32(b, 4, m.MessageID)
 	}
 	b = appendOpaque(b, 1, m.Destination)
+	if m.First != 0 {
+		b = appendUint32(b, 200, m.First)
+	}
 	return end(b, start)
 }

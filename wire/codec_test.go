@@ -57,6 +57,19 @@ var codecs = []codec{
 			Redirects:       rapid.Uint16().Draw(t, "redirects"),
 			LastConnected:   drawTime(t, "last connected"),
 			LastDisconnect:  rapid.Uint32().Draw(t, "last disconnect"),
+			LookupTime:      drawShortMillis(t, "lookup"),
+			TLSTime:         drawShortMillis(t, "TLS"),
+			TCPTime:         drawShortMillis(t, "TCP"),
+			HostInfo:        drawBytes(t, 0, "host info"),
+			MigrationReason: rapid.Uint32().Draw(t, "migration reason"),
+			MigrationFlags:  rapid.Uint32().Draw(t, "migration flags"),
+			WantedPSKs:      rapid.Byte().Draw(t, "PSKs"),
+			Failures: drawList(t, MaxFailures, func(t *rapid.T) ConnectFailure {
+				return ConnectFailure{rapid.Uint32().Draw(t, "code"), rapid.Uint16().Draw(t, "count")}
+			}),
+			Received: drawList(t, 5, func(t *rapid.T) Received {
+				return Received{drawTopicHash(t), rapid.Uint64().Draw(t, "timestamp")}
+			}),
 		}
 		if m.HasInterface {
 			m.Interface = Interface(rapid.Byte().Draw(t, "interface"))
@@ -65,7 +78,7 @@ var codecs = []codec{
 		return m
 	}),
 	newCodec("ConnectAck", CommandConnectAck, ParseConnectAck, func(t *rapid.T) ConnectAck {
-		return ConnectAck{
+		m := ConnectAck{
 			Status:            ConnectStatus(rapid.Byte().Draw(t, "status")),
 			RedirectHost:      drawString(t, "redirect host"),
 			BaseToken:         drawBaseToken(t),
@@ -76,7 +89,45 @@ var codecs = []codec{
 			RedirectReason:    drawString(t, "redirect reason"),
 			Time:              drawTime(t, "time"),
 			Region:            drawString(t, "region"),
+			OtherTime:         rapid.Uint64().Draw(t, "other time"),
+			InvalidReason:     drawString(t, "invalid reason"),
+			HasPSKStatus:      rapid.Bool().Draw(t, "has PSK status"),
+			IdleLimit:         drawSeconds(t, "idle limit"),
+			Window:            rapid.Uint16().Draw(t, "window"),
 		}
+		if m.HasPSKStatus {
+			m.PSKStatus = rapid.Byte().Draw(t, "PSK status")
+		}
+		if n := rapid.SampledFrom([]int{0, 4, 16}).Draw(t, "address size"); n > 0 {
+			m.PublicIP = rapid.SliceOfN(rapid.Byte(), n, n).Draw(t, "address")
+		}
+		return m
+	}),
+	newCodec("FilterResponse", CommandFilter, ParseFilterResponse, func(t *rapid.T) FilterResponse {
+		return FilterResponse{drawBaseToken(t), rapid.Uint64().Draw(t, "version"), FilterStatus(rapid.Byte().Draw(t, "status"))}
+	}),
+	newCodec("FilterUpdate", CommandFilterUpdate, ParseFilterUpdate, func(t *rapid.T) FilterUpdate {
+		return FilterUpdate{drawBaseToken(t), rapid.Uint64().Draw(t, "version"), FilterUpdateStatus(rapid.Byte().Draw(t, "status"))}
+	}),
+	newCodec("TaskControl", CommandTaskControl, ParseTaskControl, drawTask),
+	newCodec("TaskNotification", CommandTaskNotification, ParseTaskNotification, func(t *rapid.T) TaskNotification {
+		return TaskNotification(drawTask(t))
+	}),
+	newCodec("TracingAck", CommandTracingAck, ParseTracingAck, func(t *rapid.T) TracingAck {
+		m := TracingAck{
+			TopicHash: drawTopicHash(t), Status: rapid.Byte().Draw(t, "status"), DeviceToken: apns.DeviceToken(drawToken(t)),
+		}
+		copy(m.TracingID[:], rapid.SliceOfN(rapid.Byte(), 0, TracingIDBytes).Draw(t, "tracing id"))
+		return m
+	}),
+	newCodec("Presence", CommandPresence, ParsePresence, func(t *rapid.T) Presence {
+		return Presence{
+			ID: rapid.Uint32().Draw(t, "id"), Token: apns.DeviceToken(drawToken(t)), Salt: rapid.Uint64().Draw(t, "salt"),
+			Flag: rapid.Uint32().Draw(t, "flag"), Time: drawTime(t, "time"),
+		}
+	}),
+	newCodec("PresenceResponse", CommandPresence, ParsePresenceResponse, func(t *rapid.T) PresenceResponse {
+		return PresenceResponse{rapid.Uint32().Draw(t, "id"), apns.DeviceToken(drawToken(t)), rapid.Byte().Draw(t, "status")}
 	}),
 	newCodec("Filter", CommandFilter, ParseFilter, func(t *rapid.T) Filter {
 		return Filter{
@@ -116,7 +167,7 @@ var codecs = []codec{
 		return m
 	}),
 	newCodec("Ack", CommandAck, ParseAck, func(t *rapid.T) Ack {
-		m := Ack{Status: AckStatus(rapid.Byte().Draw(t, "status")), Destination: drawToken(t)}
+		m := Ack{Status: AckStatus(rapid.Byte().Draw(t, "status")), Destination: drawToken(t), First: rapid.Uint32().Draw(t, "first")}
 		m.MessageID, m.HasMessageID = drawMessageID(t)
 		return m
 	}),
@@ -187,7 +238,11 @@ var codecs = []codec{
 	newCodec("TransportAck", CommandTransportAck, ParseTransportAck, func(*rapid.T) TransportAck { return TransportAck{} }),
 	newCodec("KeepAliveAck", CommandKeepAliveAck, ParseKeepAliveAck, func(*rapid.T) KeepAliveAck { return KeepAliveAck{} }),
 	newCodec("Redirect", CommandRedirect, ParseRedirect, func(t *rapid.T) Redirect {
-		return Redirect{Host: drawString(t, "host"), Reason: drawString(t, "reason")}
+		m := Redirect{Host: drawString(t, "host"), Reason: drawString(t, "reason"), HasRetryAfter: rapid.Bool().Draw(t, "has retry after")}
+		if m.HasRetryAfter {
+			m.RetryAfter = drawSeconds(t, "retry after")
+		}
+		return m
 	}),
 	newCodec("CancelKeepAlive", CommandCancelKeepAlive, ParseCancelKeepAlive, func(*rapid.T) CancelKeepAlive { return CancelKeepAlive{} }),
 	newCodec("Subscriptions", CommandChannels, ParseSubscriptions, func(t *rapid.T) Subscriptions {
@@ -255,6 +310,18 @@ func drawString(t *rapid.T, label string) string {
 
 func drawSeconds(t *rapid.T, label string) time.Duration {
 	return time.Duration(rapid.Uint32().Draw(t, label)) * time.Second
+}
+
+func drawShortMillis(t *rapid.T, label string) time.Duration {
+	return time.Duration(rapid.Uint16().Draw(t, label)) * time.Millisecond
+}
+
+func drawTask(t *rapid.T) TaskControl {
+	m := TaskControl{ID: rapid.Uint32().Draw(t, "id"), Payload: drawBytes(t, 0, "payload"), HasStatus: rapid.Bool().Draw(t, "has status")}
+	if m.HasStatus {
+		m.Status = rapid.Byte().Draw(t, "status")
+	}
+	return m
 }
 
 func drawTime(t *rapid.T, label string) time.Time {

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"encoding/binary"
+	"math"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -24,11 +26,20 @@ import (
 //	14  bytes     signature over the nonce
 //	16  u16       protocol version
 //	17  u16       redirects followed so far
+//	19  u16       how long looking up the courier's name took, milliseconds
+//	20  u16       how long the TLS handshake took, milliseconds
+//	21  6 bytes   an earlier failure: error code u32, count u16; repeated
 //	22  u64       when it was last connected, milliseconds
+//	25  u16       how long the TCP handshake took, milliseconds
 //	26  u32       reason of the last disconnect
+//	29  bytes     certificates of the host of a virtual machine, protobuf
+//	30  u32       reason of a migration
+//	31  u32       flags of a migration
+//	32  u8        how many TLS PSKs are wanted
 //
-// Items 19, 20, 21 and 25, timings and failures of earlier attempts, and those
-// of virtual machines are skipped.
+// and under ALPNHerald alone (docs/protocol/courier.md#extensions):
+//
+//	200  28 bytes  received: topic hash, timestamp u64; repeated
 type Connect struct {
 	BaseToken apns.BaseToken
 	State     ConnectState
@@ -54,13 +65,50 @@ type Connect struct {
 	Signature       []byte
 	ProtocolVersion uint16
 	Redirects       uint16
-	LastConnected   time.Time
+	// LookupTime, TLSTime and TCPTime are what the parts of connecting took, in
+	// whole milliseconds, at most 65,535.
+	LookupTime, TLSTime, TCPTime time.Duration
+	// Failures are those of earlier attempts, at most MaxFailures.
+	Failures      []ConnectFailure
+	LastConnected time.Time
 	// LastDisconnect is a reason code of the device's own.
 	LastDisconnect uint32
+	// HostInfo is the proof of a virtual machine's host, which couriers of
+	// Herald's do not read. It aliases the payload.
+	HostInfo        []byte
+	MigrationReason uint32
+	MigrationFlags  uint32
+	// WantedPSKs is a number of TLS pre-shared keys; how they would be handed
+	// out is not known.
+	WantedPSKs uint8
+
+	// Received is the extension: notifications that the device has and whose
+	// acknowledgement may not have arrived. At most MaxReceived.
+	Received []Received
 }
 
 // MaxCertificates bounds the chain in a Connect. Parse drops what comes after.
 const MaxCertificates = 8
+
+// MaxFailures bounds Connect.Failures. Parse drops what comes after.
+const MaxFailures = 10
+
+// ConnectFailure is a kind of failure to connect, and how often it happened.
+type ConnectFailure struct {
+	// Code is an error code of the device's own.
+	Code  uint32
+	Count uint16
+}
+
+// MaxReceived bounds Connect.Received. Parse drops what comes after.
+const MaxReceived = 64
+
+// Received names a notification that a device has.
+type Received struct {
+	TopicHash apns.TopicHash
+	// Timestamp is that of the Notification.
+	Timestamp uint64
+}
 
 // ConnectState is what a Connect announces.
 type ConnectState uint8
@@ -131,12 +179,61 @@ func ParseConnect(payload []byte) (Connect, error) {
 			it.takeMillis(&m.LastConnected)
 		case 26:
 			it.takeUint32(&m.LastDisconnect)
+		default:
+			m.takeRare(&it)
 		}
 	}
 	if err := it.err(CommandConnect); err != nil {
 		return Connect{}, err
 	}
 	return m, nil
+}
+
+// takeRare reads an item that few devices send.
+func (m *Connect) takeRare(it *items) {
+	switch it.id {
+	case 19:
+		it.takeShortMillis(&m.LookupTime)
+	case 20:
+		it.takeShortMillis(&m.TLSTime)
+	case 21:
+		if len(it.value) == 6 && len(m.Failures) < MaxFailures {
+			m.Failures = append(m.Failures, ConnectFailure{
+				Code: binary.BigEndian.Uint32(it.value), Count: binary.BigEndian.Uint16(it.value[4:]),
+			})
+		}
+	case 25:
+		it.takeShortMillis(&m.TCPTime)
+	case 29:
+		if len(it.value) > 0 {
+			m.HostInfo = it.value
+		}
+	case 30:
+		it.takeUint32(&m.MigrationReason)
+	case 31:
+		it.takeUint32(&m.MigrationFlags)
+	case 32:
+		it.takeUint8(&m.WantedPSKs)
+	case 200:
+		if len(it.value) == receivedBytes && len(m.Received) < MaxReceived {
+			m.Received = append(m.Received, Received{
+				TopicHash: apns.TopicHash(it.value[:apns.TopicHashSize]),
+				Timestamp: binary.BigEndian.Uint64(it.value[apns.TopicHashSize:]),
+			})
+		}
+	}
+}
+
+// receivedBytes is the size of a Received.
+const receivedBytes = apns.TopicHashSize + 8
+
+// takeShortMillis reads a u16 of milliseconds.
+func (it *items) takeShortMillis(p *time.Duration) {
+	var n uint16
+	it.takeUint16(&n)
+	if n != 0 {
+		*p = time.Duration(n) * time.Millisecond
+	}
 }
 
 // Append appends m to b as a whole frame.
@@ -174,9 +271,42 @@ func (m Connect) Append(b []byte) []byte {
 	if m.Redirects != 0 {
 		b = appendUint16(b, 17, m.Redirects)
 	}
+	b = appendShortMillis(b, 19, m.LookupTime)
+	b = appendShortMillis(b, 20, m.TLSTime)
+	for _, f := range m.Failures {
+		b = binary.BigEndian.AppendUint32(append(b, 21, 0, 6), f.Code)
+		b = binary.BigEndian.AppendUint16(b, f.Count)
+	}
 	b = appendMillis(b, 22, m.LastConnected)
+	b = appendShortMillis(b, 25, m.TCPTime)
 	if m.LastDisconnect != 0 {
 		b = appendUint32(b, 26, m.LastDisconnect)
 	}
+	if len(m.HostInfo) > 0 {
+		b = appendItem(b, 29, m.HostInfo)
+	}
+	if m.MigrationReason != 0 {
+		b = appendUint32(b, 30, m.MigrationReason)
+	}
+	if m.MigrationFlags != 0 {
+		b = appendUint32(b, 31, m.MigrationFlags)
+	}
+	if m.WantedPSKs != 0 {
+		b = appendUint8(b, 32, m.WantedPSKs)
+	}
+	for _, r := range m.Received {
+		b = append(append(b, 200, 0, receivedBytes), r.TopicHash[:]...)
+		b = binary.BigEndian.AppendUint64(b, r.Timestamp)
+	}
 	return end(b, start)
+}
+
+// appendShortMillis appends d as a u16 of whole milliseconds, at most as many as
+// fit, unless there are none.
+func appendShortMillis(b []byte, id uint8, d time.Duration) []byte {
+	n := d.Milliseconds()
+	if n <= 0 {
+		return b
+	}
+	return appendUint16(b, id, uint16(min(n, math.MaxUint16)))
 }

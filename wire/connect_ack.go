@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"net"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -20,6 +21,17 @@ import (
 //	 9  string    reason of the redirect
 //	10  u64       courier's time, milliseconds
 //	11  string    region
+//	12  u64       a second timestamp, meaning unknown
+//	19  bytes     public IP address of the device, 4 or 16
+//	21  string    why the status is 2
+//	22  u8        outcome of the wish for TLS PSKs
+//
+// and under ALPNHerald alone (docs/protocol/courier.md#extensions):
+//
+//	200  u32      idle limit, seconds
+//	201  u16      window, notifications
+//
+// Items 16, 17, 18 and 20 are in use with another framing alone, and skipped.
 //
 // An accepting courier sets BaseToken, MaxMessageBytes, LargeMessageBytes and
 // Time, as all devices are content with that and some with no less.
@@ -43,6 +55,24 @@ type ConnectAck struct {
 	RedirectReason    string
 	Time              time.Time
 	Region            string
+	// OtherTime is what devices know as a second timestamp; zero if absent.
+	OtherTime uint64
+	// PublicIP is the device's address as the courier sees it, of 4 or 16 bytes,
+	// or nil. It aliases the payload.
+	PublicIP []byte
+	// InvalidReason may come with StatusInvalid.
+	InvalidReason string
+	// PSKStatus is as good as absent without HasPSKStatus.
+	PSKStatus    uint8
+	HasPSKStatus bool
+
+	// The extension items, to be set only on a connection that negotiated
+	// ALPNHerald. An empty one is left out.
+
+	// IdleLimit is how long the device may be silent, in whole seconds.
+	IdleLimit time.Duration
+	// Window is how many notifications may be unacknowledged.
+	Window uint16
 }
 
 // The sizes that Apple's couriers announce, in bytes.
@@ -93,6 +123,22 @@ func ParseConnectAck(payload []byte) (ConnectAck, error) {
 			it.takeMillis(&m.Time)
 		case 11:
 			it.takeString(&m.Region)
+		case 12:
+			it.takeUint64(&m.OtherTime)
+		case 19:
+			if len(it.value) == net.IPv4len || len(it.value) == net.IPv6len {
+				m.PublicIP = it.value
+			}
+		case 21:
+			it.takeString(&m.InvalidReason)
+		case 22:
+			if it.takeUint8(&m.PSKStatus) {
+				m.HasPSKStatus = true
+			}
+		case 200:
+			it.takeSeconds(&m.IdleLimit)
+		case 201:
+			it.takeUint16(&m.Window)
 		}
 	}
 	if err := it.err(CommandConnectAck); err != nil {
@@ -122,5 +168,21 @@ func (m ConnectAck) Append(b []byte) []byte {
 	b = appendString(b, 9, m.RedirectReason)
 	b = appendMillis(b, 10, m.Time)
 	b = appendString(b, 11, m.Region)
+	if m.OtherTime != 0 {
+		b = appendUint64(b, 12, m.OtherTime)
+	}
+	if len(m.PublicIP) == net.IPv4len || len(m.PublicIP) == net.IPv6len {
+		b = appendItem(b, 19, m.PublicIP)
+	}
+	b = appendString(b, 21, m.InvalidReason)
+	if m.HasPSKStatus {
+		b = appendUint8(b, 22, m.PSKStatus)
+	}
+	if m.IdleLimit != 0 {
+		b = appendSeconds(b, 200, m.IdleLimit)
+	}
+	if m.Window != 0 {
+		b = appendUint16(b, 201, m.Window)
+	}
 	return end(b, start)
 }

@@ -67,6 +67,14 @@ func FuzzSubscriptions(f *testing.F)         { fuzzMessage(f, ParseSubscriptions
 func FuzzSubscriptionsResponse(f *testing.F) { fuzzMessage(f, ParseSubscriptionsResponse) }
 func FuzzChannelUpdate(f *testing.F)         { fuzzMessage(f, ParseChannelUpdate) }
 
+func FuzzFilterResponse(f *testing.F)   { fuzzMessage(f, ParseFilterResponse) }
+func FuzzFilterUpdate(f *testing.F)     { fuzzMessage(f, ParseFilterUpdate) }
+func FuzzTaskControl(f *testing.F)      { fuzzMessage(f, ParseTaskControl) }
+func FuzzTaskNotification(f *testing.F) { fuzzMessage(f, ParseTaskNotification) }
+func FuzzTracingAck(f *testing.F)       { fuzzMessage(f, ParseTracingAck) }
+func FuzzPresence(f *testing.F)         { fuzzMessage(f, ParsePresence) }
+func FuzzPresenceResponse(f *testing.F) { fuzzMessage(f, ParsePresenceResponse) }
+
 func FuzzNextFrame(f *testing.F) {
 	for _, v := range vectors() {
 		f.Add(mustHex(v.hex))

@@ -20,8 +20,8 @@ func typeName(m message) string { return strings.TrimPrefix(fmt.Sprintf("%T", m)
 // fixed width are left alone.
 func TestWrongWidth(t *testing.T) {
 	variable := map[Command][]byte{
-		CommandConnect:          {8, 9, 10, 11, 12, 14},
-		CommandConnectAck:       {2, 9, 11},
+		CommandConnect:          {8, 9, 10, 11, 12, 14, 29},
+		CommandConnectAck:       {2, 9, 11, 21},
 		CommandNotification:     {3, 29, 200, 201, 202, 203},
 		CommandKeepAlive:        {1, 2, 3, 4, 5, 6},
 		CommandFlush:            {2},
@@ -29,6 +29,8 @@ func TestWrongWidth(t *testing.T) {
 		CommandRedirect:         {2, 9},
 		CommandChannels:         {2},
 		CommandChannelUpdate:    {2},
+		CommandTaskControl:      {2},
+		CommandTaskNotification: {2},
 		CommandAppTokenResponse: nil,
 	}
 	for _, v := range vectors() {

@@ -64,6 +64,25 @@ func vectors() []vector {
 				"  0a 0006 323141333239  0b 000a 6950686f6e6531352c32  11 0002 0002  16 0008 0000018bcfe56800  1a 0004 000003e8",
 		},
 		{
+			"Connect with all that is rare",
+			Connect{
+				BaseToken: vectorBaseToken, State: StateOnline, LookupTime: 20 * time.Millisecond, TLSTime: 65 * time.Second, TCPTime: time.Millisecond,
+				Failures: []ConnectFailure{{Code: 61, Count: 2}, {Code: 60, Count: 1}}, HostInfo: []byte{8, 1},
+				MigrationReason: 3, MigrationFlags: 2, WantedPSKs: 4,
+			},
+			"07 0000005f  01 0020 " + base + "  02 0001 01  13 0002 0014  14 0002 fde8  15 0006 0000003d0002  15 0006 0000003c0001" +
+				"  19 0002 0001  1d 0002 0801  1e 0004 00000003  1f 0004 00000002  20 0001 04",
+		},
+		{
+			"Connect that resumes",
+			Connect{
+				BaseToken: vectorBaseToken, State: StateOnline,
+				Received: []Received{{TopicHash: hash, Timestamp: 1700000000 * 1e9}, {Timestamp: 1}},
+			},
+			"07 00000065  01 0020 " + base + "  02 0001 01  c8 001c " + topic + " 17979cfe362a0000  c8 001c " +
+				strings.Repeat("00", 20) + " 0000000000000001",
+		},
+		{
 			"offline Connect",
 			Connect{BaseToken: vectorBaseToken, State: StateOffline},
 			"07 00000027  01 0020 " + base + "  02 0001 02",
@@ -86,6 +105,51 @@ func vectors() []vector {
 			"ConnectAck with a redirect",
 			ConnectAck{RedirectHost: "a.b", RedirectReason: "x"},
 			"08 0000001a  01 0001 00  02 0003 612e62  05 0002 0002  06 0004 00000000  09 0001 78",
+		},
+		{
+			"ConnectAck with all that is rare",
+			ConnectAck{
+				Status: StatusInvalid, OtherTime: 7, PublicIP: []byte{192, 0, 2, 1}, InvalidReason: "no", HasPSKStatus: true,
+			},
+			"08 0000002b  01 0001 02  05 0002 0002  06 0004 00000000  0c 0008 0000000000000007  13 0004 c0000201  15 0002 6e6f  16 0001 00",
+		},
+		{
+			"ConnectAck of Herald's",
+			ConnectAck{BaseToken: vectorBaseToken, PublicIP: mustHex("20010db8000000000000000000000001"), IdleLimit: 35 * time.Minute, Window: 16},
+			"08 00000052  01 0001 00  03 0020 " + base + "  05 0002 0002  06 0004 00000000  13 0010 20010db8000000000000000000000001" +
+				"  c8 0004 00000834  c9 0002 0010",
+		},
+		{
+			"FilterResponse",
+			FilterResponse{BaseToken: vectorBaseToken, Version: 3, Status: FilterTaken},
+			"09 00000032  01 0020 " + base + "  02 0008 0000000000000003  03 0001 01",
+		},
+		{
+			"FilterUpdate",
+			FilterUpdate{BaseToken: vectorBaseToken, Status: FilterUpdateResend},
+			"21 00000027  01 0020 " + base + "  03 0001 02",
+		},
+		{
+			"TaskControl",
+			TaskControl{ID: 5, Payload: []byte("hi")},
+			"18 0000000c  01 0004 00000005  02 0002 6869",
+		},
+		{"TaskNotification", TaskNotification{Payload: []byte("hi")}, "19 00000005  02 0002 6869"},
+		{"TaskNotification with a status", TaskNotification{ID: 5, HasStatus: true}, "19 0000000b  01 0004 00000005  03 0001 00"},
+		{
+			"TracingAck",
+			TracingAck{TopicHash: hash, TracingID: [16]byte(mustHex("eabeae5414a811e5b60b1697f925ec7b")), DeviceToken: vectorDeviceToken},
+			"1b 00000051  01 0014 " + topic + "  02 0010 eabeae5414a811e5b60b1697f925ec7b  03 0001 00  04 0020 " + device,
+		},
+		{
+			"Presence",
+			Presence{ID: 9, Token: vectorDeviceToken, Salt: 2, Flag: 1, Time: vectorTime},
+			"20 00000047  01 0004 00000009  02 0020 " + device + "  03 0008 0000000000000002  04 0004 00000001  05 0008 0000018bcfe56800",
+		},
+		{
+			"PresenceResponse",
+			PresenceResponse{ID: 9, Token: vectorDeviceToken},
+			"20 0000002e  01 0004 00000009  02 0020 " + device + "  03 0001 00",
 		},
 		{
 			"Filter",
@@ -134,6 +198,11 @@ func vectors() []vector {
 			"0b 0000002e  08 0001 02  04 0004 0000002a  01 0020 " + device,
 		},
 		{
+			"Ack of several",
+			Ack{MessageID: 42, HasMessageID: true, First: 40},
+			"0b 00000012  08 0001 00  04 0004 0000002a  c8 0004 00000028",
+		},
+		{
 			"SendMessageAck",
 			SendMessageAck{Status: SendInvalid, Timestamp: 1, MessageID: 7, HasMessageID: true, Destination: []byte(vectorDeviceToken)},
 			"0b 00000039  08 0001 03  06 0008 0000000000000001  04 0004 00000007  01 0020 " + device,
@@ -179,6 +248,7 @@ func vectors() []vector {
 		{"TransportAck", TransportAck{}, "15 00000000"},
 		{"KeepAliveAck", KeepAliveAck{}, "16 00000000"},
 		{"Redirect", Redirect{Host: "a.b", Reason: "drain"}, "17 0000000e  02 0003 612e62  09 0005 647261696e"},
+		{"Redirect that is a goodbye", Redirect{Reason: "drain", RetryAfter: 90 * time.Second, HasRetryAfter: true}, "17 0000000f  09 0005 647261696e  c8 0004 0000005a"},
 		{"CancelKeepAlive", CancelKeepAlive{}, "22 00000000"},
 		{
 			"Notification of a channel",
