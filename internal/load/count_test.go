@@ -1,6 +1,7 @@
 package load
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 )
@@ -27,6 +28,27 @@ func TestHistogram(t *testing.T) {
 		one.Add(d)
 		if got := one.Quantile(0.5); d > 0 && (got > d || got < d-d/100) {
 			t.Errorf("%d: got %d", d, got)
+		}
+	}
+}
+
+// TestHistogramTravels hands a histogram to another process.
+func TestHistogramTravels(t *testing.T) {
+	var h, got Histogram
+	for i := range 1000 {
+		h.Add(time.Duration(i*i) * time.Microsecond)
+	}
+	text, err := json.Marshal(&h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Add(time.Hour) // is overwritten
+	if err := json.Unmarshal(text, &got); err != nil || got != h {
+		t.Errorf("got another histogram, %v", err)
+	}
+	for _, bad := range []string{`{}`, `[[8192,1]]`, `[[-1,1]]`} {
+		if err := json.Unmarshal([]byte(bad), &got); err == nil {
+			t.Errorf("%s: got nil, want an error", bad)
 		}
 	}
 }
@@ -75,6 +97,7 @@ func TestPlanBounds(t *testing.T) {
 		"nothing to do": func(p *Plan) { p.Pushes = 0 },
 		"rate":          func(p *Plan) { p.Rate = -1 },
 		"payload":       func(p *Plan) { p.Push.Payload = make([]byte, MaxPayloadBytes+1) },
+		"stamp":         func(p *Plan) { p.Push.StampAt = len(p.Push.Payload) },
 		"paths":         func(p *Plan) { p.Paths = nil },
 		"share":         func(p *Plan) { p.BadShare = 1.1 },
 		"none bad":      func(p *Plan) { p.Bad = nil },

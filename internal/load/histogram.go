@@ -1,6 +1,8 @@
 package load
 
 import (
+	"encoding/json"
+	"errors"
 	"math/bits"
 	"time"
 )
@@ -45,4 +47,33 @@ func (h *Histogram) Quantile(part float64) time.Duration {
 		}
 	}
 	return 0
+}
+
+// MarshalJSON implements json.Marshaler: pairs of a bucket and its count, for
+// another process that has the same buckets.
+func (h *Histogram) MarshalJSON() ([]byte, error) {
+	pairs := [][2]uint32{}
+	for i, n := range h.counts {
+		if n > 0 {
+			pairs = append(pairs, [2]uint32{uint32(i), n})
+		}
+	}
+	return json.Marshal(pairs)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (h *Histogram) UnmarshalJSON(b []byte) error {
+	var pairs [][2]uint32
+	if err := json.Unmarshal(b, &pairs); err != nil {
+		return err
+	}
+	*h = Histogram{}
+	for _, p := range pairs {
+		if p[0] >= uint32(len(h.counts)) {
+			return errors.New("a histogram with a bucket that does not exist")
+		}
+		h.counts[p[0]] += p[1]
+		h.n += int64(p[1])
+	}
+	return nil
 }

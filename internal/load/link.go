@@ -188,6 +188,9 @@ func (l *link) put(s *slot, n int64) {
 		number(l.out[at:at+len(head)], l.pushes, &l.own)
 		l.pushes++
 	}
+	if rs.stampAt > 0 && s.bad == 0 {
+		stamp(l.out[at+len(head)+rs.stampAt:], s.sent)
+	}
 	l.window -= int64(len(payload) - frameHeaderBytes)
 }
 

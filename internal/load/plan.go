@@ -85,7 +85,14 @@ type Push struct {
 	Authorization, Topic, PushType, Priority, Expiration string
 
 	Payload []byte
+	// StampAt is where in Payload the time of sending is written, as StampDigits
+	// digits: nanoseconds since the epoch. Zero means nowhere. The first push of
+	// a connection has none.
+	StampAt int
 }
+
+// StampDigits is how many digits the time of sending has.
+const StampDigits = 19
 
 // Bad is a push that the gateway has to refuse, and how. What is empty is as in
 // a good one.
@@ -121,6 +128,8 @@ func (p *Plan) check() error {
 		return fmt.Errorf("rate: %d is not from 0 to %d", p.Rate, MaxRate)
 	case len(p.Push.Payload) > MaxPayloadBytes:
 		return fmt.Errorf("payload: %d bytes are more than %d", len(p.Push.Payload), MaxPayloadBytes)
+	case p.Push.StampAt < 0 || p.Push.StampAt > 0 && p.Push.StampAt > len(p.Push.Payload)-StampDigits:
+		return fmt.Errorf("stamp: no room for it at %d in a payload of %d bytes", p.Push.StampAt, len(p.Push.Payload))
 	case len(p.Paths) == 0 || len(p.Paths) > MaxPaths:
 		return fmt.Errorf("paths: %d is not from 1 to %d", len(p.Paths), MaxPaths)
 	case !(p.BadShare >= 0 && p.BadShare <= 1):

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"strconv"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -28,6 +29,9 @@ type requests struct {
 	// numbered says that each apns-id, the last thing in a HEADERS frame, is
 	// another one.
 	numbered bool
+	// stampAt is where in a good DATA frame the time of sending is written, or
+	// 0.
+	stampAt int
 	// longest is the length of the longest request.
 	longest int
 }
@@ -42,6 +46,9 @@ type badRequest struct {
 // newRequests encodes the requests of a plan.
 func newRequests(p *Plan) (*requests, error) {
 	rs := &requests{payload: frame(http2.FrameData, http2.FlagDataEndStream, p.Push.Payload), numbered: p.Shape == Indexed}
+	if p.Push.StampAt > 0 {
+		rs.stampAt = frameHeaderBytes + p.Push.StampAt
+	}
 	var table fieldTable
 	fields := p.fields()
 	first := append([]field(nil), fields...)
@@ -174,4 +181,13 @@ func number(head []byte, n uint32, own *[12]byte) {
 		id[i] = digits[n>>(4*(7-i))&15]
 	}
 	copy(id[apnsIDBytes-len(own):], own[:])
+}
+
+// stamp writes a time into b, as StampDigits digits.
+func stamp(b []byte, t time.Time) {
+	ns := uint64(max(0, t.UnixNano()))
+	for i := StampDigits - 1; i >= 0; i-- {
+		b[i] = '0' + byte(ns%10)
+		ns /= 10
+	}
 }

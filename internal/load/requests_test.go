@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -123,6 +124,28 @@ func TestNumber(t *testing.T) {
 	number(rs.good[0], 0xfeed, &own)
 	if got := string(rs.good[0][len(rs.good[0])-apnsIDBytes:]); got != "0000feed-3b5d-4e63-9f0a-0123456789ab" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestStamp has good pushes carry the time of sending, and bad ones as they are.
+func TestStamp(t *testing.T) {
+	p := testPlan(Indexed)
+	p.Push.Payload = []byte(`{"aps":{"alert":"0000000000000000000"}}`)
+	p.Push.StampAt = 17
+	rs, err := newRequests(&p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &link{requests: rs}
+	for n, want := range map[int64]string{
+		1: `{"aps":{"alert":"1790000000123456789"}}`,
+		0: `{"aps":{"alert":"0000000000000000000"}}`, // which is bad
+	} {
+		l.out = l.out[:0]
+		l.put(&slot{stream: 7, sent: time.Unix(1790000000, 123456789)}, n)
+		if got := string(l.out[len(l.out)-len(want):]); got != want {
+			t.Errorf("push %d: got %s, want %s", n, got, want)
+		}
 	}
 }
 
