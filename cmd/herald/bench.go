@@ -10,6 +10,7 @@ import (
 // benchCmd is the verbs that measure.
 type benchCmd struct {
 	Gateway benchGatewayCmd `cmd:"" help:"What it costs the gateway to accept a push, beside servers that check nothing."`
+	Devices benchDevicesCmd `cmd:"" help:"What devices cost the courier, and how soon they have a push."`
 	Part    benchPartCmd    `cmd:"" hidden:""`
 }
 

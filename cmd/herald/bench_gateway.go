@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"time"
 
 	"github.com/heraldpush/herald/internal/load"
@@ -59,11 +58,7 @@ func (c benchGatewayCmd) Validate() error {
 // progress to w.
 func (c benchGatewayCmd) config(program string, w io.Writer) bench.Config {
 	cfg := bench.Config{
-		Part: func(ctx context.Context, name string) *exec.Cmd {
-			cmd := exec.CommandContext(ctx, program, "bench", "part", name)
-			cmd.Args[0] = os.Args[0] // by which the program may know itself
-			return cmd
-		},
+		Part: benchPart(program),
 		Auth: c.Auth, Connections: c.Connections, Streams: c.Streams, Unbatched: c.Unbatched, Rate: c.Rate, Payload: c.Payload,
 		BadShare: c.Bad, Rounds: c.Rounds, Pushes: c.Pushes, Duration: c.Duration, Tokens: c.Tokens, Attached: c.Attached,
 		Unstored: c.Unstored, H2load: c.H2load, Profile: c.Profile,

@@ -15,7 +15,14 @@ type budget struct {
 	rate, links int
 	start       time.Time
 	turns       atomic.Int64
+
+	// held, if it is set, says whether to wait with the next push, after so many
+	// were taken.
+	held func(taken int64) bool
 }
+
+// heldFor is how long a link waits that was held back, before it asks again.
+const heldFor = 100 * time.Microsecond
 
 func newBudget(pushes int64, duration time.Duration, rate, links int) *budget {
 	b := &budget{pushes: pushes, rate: rate, links: links, start: time.Now()}
@@ -33,7 +40,8 @@ type turn struct {
 func (b *budget) turn() *turn { return &turn{next: b.turns.Add(1) - 1} }
 
 // take takes a push and returns its number. If there is a rate, at is when it
-// fell due; or, if that is to come, when it will.
+// fell due; or, if that is to come, when it will. It is also when to ask again
+// if the push is held back.
 func (t *turn) take(b *budget, now time.Time) (n int64, at time.Time, ok bool) {
 	if b.rate > 0 {
 		n = t.next
@@ -52,6 +60,9 @@ func (t *turn) take(b *budget, now time.Time) (n int64, at time.Time, ok bool) {
 	}
 	if !b.end.IsZero() && !now.Before(b.end) {
 		return 0, time.Time{}, false
+	}
+	if b.held != nil && b.held(b.taken.Load()) {
+		return 0, now.Add(heldFor), false
 	}
 	n = b.taken.Add(1) - 1
 	return n, time.Time{}, b.pushes == 0 || n < b.pushes

@@ -84,6 +84,28 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+func TestHeldBack(t *testing.T) {
+	now := time.Unix(1_000_000_000, 0)
+	most := int64(2)
+	b := &budget{pushes: 3, links: 1, held: func(taken int64) bool { return taken >= most }}
+	turn := b.turn()
+	for want := range int64(3) {
+		if want == most {
+			if _, at, ok := turn.take(b, now); ok || !at.After(now) {
+				t.Errorf("held back: got %v, %v, want a later time", at, ok)
+			}
+			most++
+		}
+		if n, _, ok := turn.take(b, now); !ok || n != want {
+			t.Errorf("got %d, %v, want %d", n, ok, want)
+		}
+	}
+	most++
+	if _, at, ok := turn.take(b, now); ok || !at.IsZero() {
+		t.Error("there is a push left, of none")
+	}
+}
+
 func TestPlanBounds(t *testing.T) {
 	for name, change := range map[string]func(*Plan){
 		"not loopback":  func(p *Plan) { p.Address = "192.0.2.1:443" },

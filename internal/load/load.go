@@ -41,7 +41,13 @@ type Result struct {
 type Load struct {
 	plan  Plan
 	links []*link
+	held  func(sent int64) bool
 }
+
+// HoldBack has Run ask held before each push, with the number of those that it
+// has sent, and wait while that returns true. It is asked from several goroutines.
+// A plan with a rate is not held back.
+func (l *Load) HoldBack(held func(sent int64) bool) { l.held = held }
 
 // Connect opens the connections of a plan, and warms up. It refuses a plan that
 // is out of bounds, or whose address is not a loopback one.
@@ -157,6 +163,7 @@ func (l *Load) Run(ctx context.Context) (Result, error) {
 	p := &l.plan
 	began := time.Now()
 	b := newBudget(p.Pushes, p.Duration, p.Rate, len(l.links))
+	b.held = l.held
 	if err := l.each(ctx, func(one *link) error { return one.run(b) }); err != nil {
 		return Result{}, err
 	}

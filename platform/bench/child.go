@@ -29,6 +29,7 @@ type child struct {
 	in      io.WriteCloser
 	orders  *json.Encoder
 	replies *json.Decoder
+	address string // where it listens, if that is known
 
 	ended chan struct{} // closed once it has ended
 	err   error         // how; set before that
@@ -92,6 +93,8 @@ func (c *child) ask(o order) (r reply, err error) {
 	}
 	return r, nil
 }
+
+func (c *child) pid() int { return c.cmd.Process.Pid }
 
 func (c *child) kill() { _ = c.cmd.Process.Kill() }
 

@@ -8,7 +8,12 @@
 // them, as a figure by itself says more of the machine and its neighbours than
 // of the program. docs/performance.md says what the columns mean.
 //
-// [Run] is the parent. Each child is this program again, told by [Config.Part]
+// The courier is measured by [RunDevices] in the same way: a service over a data
+// folder, devices by the thousand, which are no more of a device than a courier can
+// tell, and beside the courier a loop that accepts and shakes hands, and does
+// nothing else.
+//
+// [Run] and RunDevices are the parent. Each child is this program again, told by [Config.Part]
 // to call [RunPart]; they talk in lines of JSON over the child's standard input
 // and output. A child ends when its standard input does, so none outlives the
 // parent.

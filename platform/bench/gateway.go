@@ -7,9 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -53,7 +51,7 @@ func (p *part) serveGateway(ctx context.Context, setup gatewaySetup) (err error)
 	world, err := platform.Open(ctx, platform.Config{
 		PortalStore: memory.NewPortal(), RegistryStore: memory.NewRegistry(), SpoolStore: memory.NewSpool(0), DrainTimeout: drainTimeout,
 		GatewayLimits: new(limits()),
-		Logger:        slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger:        warnings(),
 	})
 	if err != nil {
 		return err
@@ -83,7 +81,7 @@ func (p *part) serveGateway(ctx context.Context, setup gatewaySetup) (err error)
 	if err := p.answer(reply{Target: &t}, nil); err != nil {
 		return err
 	}
-	err = p.obey()
+	err = p.obey(nil)
 	cancel()
 	running.Wait()
 	return errors.Join(err, serving)
@@ -97,26 +95,9 @@ func listen(ctx context.Context) (net.Listener, error) {
 // devices, and returns what a sender has of it; and the inboxes of the devices
 // that are connected.
 func enter(ctx context.Context, world *platform.Platform, setup gatewaySetup) (t target, sinks []*spool.Inbox, err error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
+	if err := t.develop(ctx, world); err != nil {
 		return t, nil, err
 	}
-	developer, err := world.Develop(ctx, "Bench", topic, key)
-	if err != nil {
-		return t, nil, err
-	}
-	if t.Certificate, err = developer.Identity.MarshalPEM(); err != nil {
-		return t, nil, err
-	}
-	signer, err := credential.ParseP8(developer.P8)
-	if err != nil {
-		return t, nil, err
-	}
-	token, err := credential.MintProviderToken(signer, developer.KeyID, developer.Team.ID, time.Now())
-	if err != nil {
-		return t, nil, err
-	}
-	t.Authorization, t.Topic = "bearer "+token, string(topic)
 	for i := range setup.Tokens {
 		d, err := world.Registry.EnterDevice(ctx, apns.DeviceID(fmt.Sprintf("bench-%d", i)))
 		if err != nil {
@@ -140,6 +121,32 @@ func enter(ctx context.Context, world *platform.Platform, setup gatewaySetup) (t
 		sinks = append(sinks, in)
 	}
 	return t, sinks, nil
+}
+
+// develop gives a platform a team with an App ID, a certificate and a key, which
+// the target takes.
+func (t *target) develop(ctx context.Context, world *platform.Platform) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	developer, err := world.Develop(ctx, "Bench", topic, key)
+	if err != nil {
+		return err
+	}
+	if t.Certificate, err = developer.Identity.MarshalPEM(); err != nil {
+		return err
+	}
+	signer, err := credential.ParseP8(developer.P8)
+	if err != nil {
+		return err
+	}
+	token, err := credential.MintProviderToken(signer, developer.KeyID, developer.Team.ID, time.Now())
+	if err != nil {
+		return err
+	}
+	t.Authorization, t.Topic = "bearer "+token, string(topic)
+	return nil
 }
 
 // drainInbox is a device that acknowledges all it gets, until ctx ends.

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -102,4 +103,43 @@ func residentBytes(pid int) int64 {
 		return 0
 	}
 	return pages * int64(os.Getpagesize())
+}
+
+// kernelBytes returns how much memory the kernel cannot give back, and what is
+// in TCP's buffers; or false if it does not tell.
+func kernelBytes() (int64, bool) {
+	memory, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, false
+	}
+	sockets, err := os.ReadFile("/proc/net/sockstat")
+	if err != nil {
+		return 0, false
+	}
+	slab, ok := numberAfter(memory, "SUnreclaim:")
+	_, tcp, found := bytes.Cut(sockets, []byte("TCP:"))
+	pages, ok2 := numberAfter(tcp, "mem ")
+	return slab<<10 + pages*int64(os.Getpagesize()), ok && found && ok2
+}
+
+// numberAfter returns the number that follows a word.
+func numberAfter(text []byte, word string) (int64, bool) {
+	_, after, ok := bytes.Cut(text, []byte(word))
+	fields := bytes.Fields(after)
+	if !ok || len(fields) == 0 {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	return n, err == nil
+}
+
+// bindWithoutPort has a socket with a source address get its port when it
+// connects: before, the kernel would have to find one that is free for every
+// destination, and search long.
+func bindWithoutPort(_, _ string, raw syscall.RawConn) error {
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	})
+	return errors.Join(err, failed)
 }

@@ -4,6 +4,7 @@ package bench
 
 import (
 	"os/exec"
+	"syscall"
 	"time"
 )
 
@@ -22,3 +23,9 @@ func processCPU(int) (time.Duration, bool) { return 0, false }
 
 // residentBytes returns 0: it is not known here.
 func residentBytes(int) int64 { return 0 }
+
+// kernelBytes returns false: it is not known here.
+func kernelBytes() (int64, bool) { return 0, false }
+
+// bindWithoutPort does nothing here.
+func bindWithoutPort(string, string, syscall.RawConn) error { return nil }

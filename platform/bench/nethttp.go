@@ -33,7 +33,7 @@ func (p *part) serveHTTP(ctx context.Context, setup httpSetup) (err error) {
 	go func() { served <- server.ServeTLS(l, "", "") }()
 	if err = p.answer(reply{Target: &target{Address: l.Addr().String()}}, nil); err == nil {
 		stopping := context.AfterFunc(ctx, func() { _ = server.Close() })
-		err = p.obey()
+		err = p.obey(nil)
 		stopping()
 	}
 	err = errors.Join(err, server.Close())

@@ -18,6 +18,10 @@ const (
 	partGateway = "gateway"
 	partNetHTTP = "net-http"
 	partLoad    = "load"
+	partPrepare = "prepare"  // makes the data folder of a service
+	partService = "service"  // gateway, spool and courier over that
+	partBareTLS = "bare-tls" // accepts, and shakes hands
+	partCrowd   = "crowd"    // many devices
 )
 
 // What a parent orders its child to do. The first order says what to be.
@@ -26,6 +30,11 @@ const (
 	orderUsage   = "usage"   // of a server
 	orderProfile = "profile" // of a server: begin one
 	orderRun     = "run"     // of the load
+	orderWaiting = "waiting" // of a service: how many notifications wait
+	orderCollect = "collect" // of a service: free what is not in use
+	orderConnect = "connect" // of a crowd: all devices
+	orderHang    = "hang"    // of a crowd: close all connections
+	orderTally   = "tally"   // of a crowd: tell what came since the last time
 )
 
 // order is a line from parent to child.
@@ -35,6 +44,10 @@ type order struct {
 	NetHTTP *httpSetup    `json:",omitempty"`
 	Plan    *load.Plan    `json:",omitempty"`
 	Profile string        `json:",omitempty"`
+	Prepare *prepareSetup `json:",omitempty"`
+	Service *serviceSetup `json:",omitempty"`
+	Crowd   *crowdSetup   `json:",omitempty"`
+	Connect *connectOrder `json:",omitempty"`
 }
 
 // reply is the line that answers an order.
@@ -43,6 +56,10 @@ type reply struct {
 	Target *target      `json:",omitempty"`
 	Usage  *usage       `json:",omitempty"`
 	Result *load.Result `json:",omitempty"`
+	// Waiting is how many notifications a service has stored.
+	Waiting   int64      `json:",omitempty"`
+	Connected *connected `json:",omitempty"`
+	Tally     *tally     `json:",omitempty"`
 }
 
 // target is what a sender has to know of a server.
@@ -50,11 +67,13 @@ type target struct {
 	Address    string
 	ServerName string
 	Roots      []byte // PEM
+	Courier    string `json:",omitempty"` // address of a service's
 	// The rest is known of the gateway alone, and sent to all.
 	Certificate   []byte   `json:",omitempty"` // PEM, with the key
 	Authorization string   `json:",omitempty"`
 	Topic         string   `json:",omitempty"`
 	Tokens        []string `json:",omitempty"` // in hex
+	Away          []string `json:",omitempty"` // those of devices that never connect
 }
 
 // usage is what a child has used since it began.
@@ -84,6 +103,15 @@ func RunPart(ctx context.Context, name string, in io.Reader, out io.Writer) erro
 		return p.serveHTTP(ctx, *first.NetHTTP)
 	case name == partLoad && first.Plan != nil:
 		return p.runLoad(ctx, *first.Plan)
+	case name == partPrepare && first.Prepare != nil:
+		t, err := prepare(ctx, *first.Prepare)
+		return p.answer(reply{Target: &t}, err)
+	case name == partService && first.Service != nil:
+		return p.runService(ctx, *first.Service)
+	case name == partBareTLS && first.NetHTTP != nil:
+		return p.serveBareTLS(ctx, *first.NetHTTP)
+	case name == partCrowd && first.Crowd != nil:
+		return p.runCrowd(ctx, *first.Crowd)
 	}
 	return fmt.Errorf("no part %q of the bench, or no word of what it is to be", name)
 }
@@ -102,8 +130,9 @@ func (p *part) answer(r reply, err error) error {
 	return p.out.Encode(r)
 }
 
-// obey carries out the orders to a server until there are no more.
-func (p *part) obey() (err error) {
+// obey carries out the orders to a server until there are no more: those that
+// each server understands, and its own.
+func (p *part) obey(own map[string]func(*reply)) (err error) {
 	var profile *os.File
 	defer func() {
 		if profile != nil {
@@ -128,7 +157,12 @@ func (p *part) obey() (err error) {
 				profile, err = startProfile(o.Profile)
 			}
 		default:
-			err = fmt.Errorf("no order %q", o.Do)
+			do, ok := own[o.Do]
+			if !ok {
+				err = fmt.Errorf("no order %q", o.Do)
+				break
+			}
+			do(&r)
 		}
 		if err := p.answer(r, err); err != nil {
 			return err

@@ -51,10 +51,15 @@ func (r *run) plan(s *server, sc scenario) load.Plan {
 	return p
 }
 
+// What a payload begins and ends with.
+const (
+	payloadBegin = `{"aps":{"alert":"`
+	payloadEnd   = `"}}`
+)
+
 // payload returns one of so many bytes, minPayload at least.
 func payload(n int) []byte {
-	const begin, end = `{"aps":{"alert":"`, `"}}`
-	return []byte(begin + strings.Repeat("x", n-len(begin)-len(end)) + end)
+	return []byte(payloadBegin + strings.Repeat("x", n-len(payloadBegin)-len(payloadEnd)) + payloadEnd)
 }
 
 // bad returns the bad pushes: one for each stage of the road through a gateway.

@@ -51,10 +51,15 @@ func (r *run) startGateway(ctx context.Context) (*server, error) {
 	return s, nil
 }
 
-// startPart starts a part of the bench. Servers and load alike run one thread at
-// a time: they have one core.
+// startPart starts a part of the bench.
 func (r *run) startPart(ctx context.Context, name string, core int) (*child, error) {
-	cmd := r.cfg.Part(ctx, name)
+	return startPart(ctx, r.cfg.Part, name, core)
+}
+
+// startPart starts a part of the bench on a core, or on any if that is less than
+// zero. Servers and load alike run one thread at a time where they have one core.
+func startPart(ctx context.Context, part func(context.Context, string) *exec.Cmd, name string, core int) (*child, error) {
+	cmd := part(ctx, name)
 	if core >= 0 {
 		cmd.Env = append(cmd.Environ(), "GOMAXPROCS=1")
 	}
