@@ -39,8 +39,9 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Dir is the folder where identity and state are kept, of one device in
 	// one environment and of one process at a time. It is made, with mode
-	// 0700, if it is missing. Empty means that all is in memory and lost at
-	// the end of the process.
+	// 0700, if it is missing. Each notification waits there for the disk before
+	// it is acknowledged, together with those that came meanwhile. Empty means
+	// that all is in memory and lost at the end of the process.
 	Dir string
 	// KeepAlive is how long the courier may be silent before the device asks
 	// for a sign of life. Default: 60 s.

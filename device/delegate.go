@@ -43,6 +43,9 @@ type Notification struct {
 	SentAt time.Time
 	// Stored tells that it waited for the device at the push service.
 	Stored bool
+	// Again tells that an earlier process received it, and did not come to
+	// note that DidReceive returned: the app may have had it.
+	Again bool
 }
 
 // RegistrationError says that the courier gave no device token for a topic.

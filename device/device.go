@@ -28,6 +28,9 @@ type Device struct {
 	// wake tells Run that a registration changed. One that waits already says
 	// it all.
 	wake chan struct{}
+	// arrived tells the goroutine of the delegates that an app registered.
+	arrived chan struct{}
+	journal *journal
 
 	mu       sync.Mutex
 	identity credential.Identity // zero before activation; guarded by mu
@@ -52,6 +55,7 @@ func New(c Config) (*Device, error) {
 		config:  c,
 		folder:  folder{dir: c.Dir, environment: c.Environment},
 		wake:    make(chan struct{}, 1),
+		arrived: make(chan struct{}, 1),
 		changed: make(chan struct{}),
 	}
 	if err := d.folder.make(); err != nil {
@@ -63,6 +67,10 @@ func New(c Config) (*Device, error) {
 	if d.memory, err = d.folder.loadMemory(d.id); err != nil {
 		return nil, fmt.Errorf("device: %w", err)
 	}
+	if d.journal, err = d.folder.loadJournal(c.Logger); err != nil {
+		return nil, fmt.Errorf("device: %w", err)
+	}
+	d.memory.useJournal(d.journal)
 	d.memory.permissionByDefault = c.DefaultPermission
 	if d.identity.Certificate == nil && (c.Activation == "" || c.EnrolmentCode == "") {
 		return nil, errors.New("device: not activated yet: Activation and EnrolmentCode are needed")
@@ -124,8 +132,8 @@ func (d *Device) Connected(ctx context.Context) error {
 //
 // A topic that is registered already gets the new types and delegate, and its
 // device token again. A registration outlives the process where Config.Dir is
-// set: a new process registers again to hear of it, and until then its
-// notifications are shown and go to no delegate.
+// set: a new process registers again to hear of it. Until then its
+// notifications are shown, and wait for it, the last 1000 of all such apps.
 //
 // The app gets its device token whatever the user permits. The error says that
 // topic or types can not be, or that there are MaxTopics already.
@@ -146,6 +154,10 @@ func (d *Device) RegisterForRemoteNotifications(topic apns.Topic, types Notifica
 		return fmt.Errorf("registering %s: %d topics are registered already", topic, MaxTopics)
 	}
 	d.wakeUp()
+	select {
+	case d.arrived <- struct{}{}:
+	default:
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/heraldpush/herald/apns"
 )
@@ -26,8 +27,9 @@ type memoryDocument struct {
 	// Permissions is what the user decided about apps.
 	Permissions  []permissionDocument  `json:"permissions,omitempty"`
 	DoNotDisturb *doNotDisturbDocument `json:"do_not_disturb,omitempty"`
-	// Received is the history, the oldest entry first, each in base64.
-	Received []string `json:"received"`
+	// Received is the history in version 1, the oldest entry first, each in
+	// base64. It is in the journal now.
+	Received []string `json:"received,omitempty"`
 }
 
 // appDocument is a registration in device.json.
@@ -69,16 +71,13 @@ func (f folder) saveMemory(doc memoryDocument) error {
 func (m *memory) document(e apns.Environment, id apns.DeviceID) memoryDocument {
 	doc := memoryDocument{
 		Version: memoryVersion, Environment: e, DeviceID: id, BaseToken: m.base.Hex(),
-		Apps: []appDocument{}, Received: []string{},
+		Apps: []appDocument{},
 	}
 	for _, h := range m.topics() {
 		a := m.apps[h]
 		doc.Apps = append(doc.Apps, appDocument{Topic: a.topic, Types: a.types.String(), DeviceToken: a.token.Hex()})
 	}
 	doc.Permissions, doc.DoNotDisturb = m.permissionDocuments()
-	for _, e := range m.history.entries() {
-		doc.Received = append(doc.Received, base64.RawStdEncoding.EncodeToString(e[:]))
-	}
 	return doc
 }
 
@@ -120,9 +119,8 @@ func parseMemory(data []byte, e apns.Environment) (*memory, apns.DeviceID, error
 		if err != nil || len(b) != entryBytes {
 			return nil, "", errors.New("damaged: received: an entry is no base64, or has the wrong size")
 		}
-		m.history.add(historyEntry(b))
+		m.journal.history.add(historyEntry(b), time.Now())
 	}
-	m.history.changed = false
 	return m, doc.DeviceID, nil
 }
 

@@ -108,6 +108,8 @@ func (g *greeting) step(f wire.Frame, now time.Time) (*session, *login, error) {
 		keepAlive: g.keepAlive,
 		heardAt:   now,
 		asked:     make(map[hash]*request),
+
+		uncommitted: make(map[historyEntry]bool),
 	}, nil, nil
 }
 

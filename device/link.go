@@ -32,8 +32,6 @@ type link struct {
 	conn    *tls.Conn
 	reader  *bufio.Reader
 	effects chan<- effect
-	unsaved bool             // the folder lacks part of the history
-	saving  <-chan time.Time // when that ends; nil while no time is set
 }
 
 // connect connects to a courier and stays with it. It returns how long the
@@ -139,63 +137,52 @@ func (l *link) talk(ctx context.Context, s *session) error {
 	defer func() { _ = l.conn.NetConn().Close() }() // ends the read
 	defer close(over)
 
-	if err := l.follow(s, func(time.Time) (outcome, error) { return s.begin(), nil }); err != nil {
-		return err
+	p := l.newPipeline(s)
+	err := p.push(func(time.Time) (outcome, error) { return s.begin(), nil })
+	if err == nil {
+		l.device.setUp(true, nil)
+		err = l.listen(ctx, s, p, arrivals)
 	}
-	l.device.setUp(true, nil)
+	if failed := p.end(); failed != nil {
+		return failed // which is why the rest ended, if it did not by itself
+	}
+	if ctx.Err() != nil {
+		return errors.Join(ctx.Err(), l.goodbye(s))
+	}
+	return err
+}
+
+// listen takes the steps of a session, until one of them or the pipeline ends
+// it, or ctx.
+func (l *link) listen(ctx context.Context, s *session, p *pipeline, arrivals <-chan arrival) error {
 	alarm := time.NewTimer(s.keepAlive)
 	defer alarm.Stop()
 	for {
-		if l.unsaved && l.saving == nil {
-			l.saving = time.After(historyPause)
-		}
 		var err error
 		select {
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), l.goodbye(s))
+			return ctx.Err()
+		case <-p.broken:
+			return nil
 		case a := <-arrivals:
 			if a.err != nil {
 				return a.err
 			}
-			err = l.follow(s, func(now time.Time) (outcome, error) { return s.step(a.frame, now) })
+			err = p.push(func(now time.Time) (outcome, error) { return s.step(a.frame, now) })
 		case <-l.device.wake:
-			err = l.follow(s, func(time.Time) (outcome, error) { return s.wake(), nil })
+			err = p.push(func(time.Time) (outcome, error) { return s.wake(), nil })
 		case <-alarm.C:
-			err = l.follow(s, s.tick)
-		case <-l.saving:
-			l.saving = nil
-			l.unsaved, err = l.device.save(true)
+			if p.behind.Load() > 0 {
+				s.held(time.Now()) // what is to be written was not, so nobody can have answered it
+				break
+			}
+			err = p.push(s.tick)
 		}
 		if err != nil {
 			return err
 		}
 		alarm.Reset(time.Until(s.deadline()))
 	}
-}
-
-// follow takes a step and does what it leads to.
-func (l *link) follow(s *session, step func(now time.Time) (outcome, error)) error {
-	l.device.mu.Lock()
-	o, err := step(time.Now())
-	l.device.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	if l.unsaved, err = l.device.save(false); err != nil {
-		return err
-	}
-	for _, e := range o.effects {
-		select {
-		case l.effects <- e:
-		default: // the delegates are behind: no frame is read until they catch up
-			l.effects <- e
-			s.held(time.Now())
-		}
-	}
-	if o.frames == nil {
-		return nil
-	}
-	return l.write(o.frames, writeTimeout)
 }
 
 // goodbye tells the courier that the device leaves.

@@ -2,7 +2,9 @@ package device
 
 import (
 	"bytes"
+	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/heraldpush/herald/apns"
 )
@@ -12,15 +14,14 @@ import (
 type memory struct {
 	base    apns.BaseToken // "" before the first connection
 	apps    map[apns.TopicHash]*app
-	history history
+	journal *journal // has a lock and a file of its own
 	// permissions is what the user decided about apps, registered or not.
 	permissions         map[apns.Topic]Permission
 	permissionByDefault Permission // of the others; never NotDetermined
 	quiet               doNotDisturb
 	// calls counts the calls of register.
 	calls uint64
-	// changed tells that the folder does not have all this as it is; the
-	// history keeps its own.
+	// changed tells that device.json does not have all this as it is.
 	changed bool
 }
 
@@ -39,7 +40,7 @@ type app struct {
 
 func newMemory() *memory {
 	return &memory{
-		apps: make(map[apns.TopicHash]*app), history: newHistory(),
+		apps: make(map[apns.TopicHash]*app), journal: newJournal(folder{}, slog.New(slog.DiscardHandler)),
 		permissions: make(map[apns.Topic]Permission), permissionByDefault: granted,
 	}
 }
@@ -69,6 +70,15 @@ func (m *memory) unregister(topic apns.Topic) {
 		delete(m.apps, hash)
 		m.changed = true
 	}
+}
+
+// useJournal gives m the journal of its folder, and that what a device.json of
+// version 1 remembers.
+func (m *memory) useJournal(j *journal) {
+	for _, r := range m.journal.history.entries(time.Now()) {
+		j.history.add(r.entry, time.Unix(int64(r.at), 0))
+	}
+	m.journal = j
 }
 
 // setBase takes the base token that a courier gave. A new one makes all device

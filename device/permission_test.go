@@ -92,7 +92,7 @@ func TestPermissionIsAskedAndKept(t *testing.T) {
 		}
 		until := time.Now().Add(time.Hour)
 		d.SetDoNotDisturb(true, until)
-		if _, err := d.save(true); err != nil {
+		if err := d.save(); err != nil {
 			t.Fatal(err)
 		}
 

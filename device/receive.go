@@ -18,7 +18,7 @@ func (s *session) receive(n wire.Notification, now time.Time, o *outcome) {
 		return
 	}
 	entry, stamped := entryFor(n.DeviceToken, n.Timestamp)
-	if stamped && s.memory.history.has(entry) {
+	if stamped && (s.uncommitted[entry] || s.memory.journal.has(entry, now)) {
 		o.ack(n, wire.AckUnknownTopic) // which also stands for a repetition
 		return
 	}
@@ -41,9 +41,11 @@ func (s *session) receive(n wire.Notification, now time.Time, o *outcome) {
 		return
 	}
 	if stamped {
-		s.memory.history.add(entry)
+		s.uncommitted[entry] = true
 	}
-	o.effects = append(o.effects, received{m, w, a.delegate})
+	o.effects = append(o.effects, &received{
+		notification: m, wishes: w, delegate: a.delegate, here: a.call != 0, source: n, entry: entry,
+	})
 	o.ack(n, wire.AckOK)
 }
 

@@ -19,8 +19,6 @@ const (
 	// maxRedirects bounds how many couriers in a row may send the device on.
 	// After that it begins again with the configured one.
 	maxRedirects = 5
-	// historyPause is how long what was received may be in memory alone.
-	historyPause = 5 * time.Second
 	// queuedEffects bounds what waits for slow delegates.
 	queuedEffects = 256
 )
@@ -64,20 +62,19 @@ func (d *Device) Run(ctx context.Context) error {
 }
 
 func (d *Device) run(ctx context.Context) error {
+	if err := d.journal.open(); err != nil {
+		return err
+	}
 	effects := make(chan effect, queuedEffects)
 	var delegates sync.WaitGroup
-	delegates.Go(func() {
-		for e := range effects {
-			e.happen(d.config.Screen)
-		}
-	})
+	delegates.Go(func() { d.tell(effects) })
 	err := d.stay(ctx, effects)
 	close(effects)
 	delegates.Wait()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil // that ctx has ended is no error
 	}
-	if _, unsaved := d.save(true); unsaved != nil && err == nil {
+	if unsaved := errors.Join(d.save(), d.journal.close()); err == nil {
 		err = unsaved
 	}
 	return err
@@ -152,7 +149,7 @@ func (d *Device) rest(ctx context.Context, wait time.Duration) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
-		if _, err := d.save(true); err != nil {
+		if err := d.save(); err != nil {
 			return err
 		}
 		select {
@@ -171,27 +168,26 @@ type folderError struct{ err error }
 func (e *folderError) Error() string { return e.err.Error() }
 func (e *folderError) Unwrap() error { return e.err }
 
-// save writes the memory to the folder if it changed there; the history alone
-// is a change if all is set. It returns whether there is more to write, and a
+// save writes the memory to the folder if it changed there. The error is a
 // *folderError.
-func (d *Device) save(all bool) (unsaved bool, err error) {
+func (d *Device) save() error {
 	if d.config.Dir == "" {
-		return false, nil
+		return nil
 	}
 	d.mu.Lock()
 	m := d.memory
-	if !m.changed && (!all || !m.history.changed) {
-		defer d.mu.Unlock()
-		return m.history.changed, nil
+	if !m.changed {
+		d.mu.Unlock()
+		return nil
 	}
 	doc := m.document(d.config.Environment, d.id)
-	m.changed, m.history.changed = false, false
+	m.changed = false
 	d.mu.Unlock()
 	if err := d.folder.saveMemory(doc); err != nil {
 		d.mu.Lock()
 		m.changed = true
 		d.mu.Unlock()
-		return true, &folderError{err}
+		return &folderError{err}
 	}
-	return false, nil
+	return nil
 }

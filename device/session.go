@@ -30,6 +30,10 @@ type session struct {
 	asked    map[hash]*request // device tokens that were asked for
 	heardAt  time.Time         // when the last frame came
 	askedAt  time.Time         // when it asked for a sign of life; zero if it did not since heardAt
+
+	// uncommitted is what was received and is not in the journal yet, or never
+	// will be.
+	uncommitted map[historyEntry]bool
 }
 
 // request is an AppToken that was sent.
@@ -45,18 +49,18 @@ type request struct {
 const maxEarly = 16
 
 // outcome is what a step leads to, in this order: the memory is written to
-// the folder if it changed, effects happen, frames are sent. So an app never
-// has a device token that the device could forget, and nothing is acknowledged
-// that an app does not get.
+// the folder if it changed, and what was received to the journal; effects
+// happen, frames are sent. So an app never has a device token that the device
+// could forget, and nothing is acknowledged that an app does not get.
 type outcome struct {
 	effects []effect
 	frames  []byte
 }
 
-// effect is something to tell the apps: registered, refused or received.
+// effect is something to tell the apps: registered, refused or *received.
 type effect interface {
 	// happen calls whom it concerns. The caller holds no lock.
-	happen(screen func(Presentation))
+	happen(d *Device)
 }
 
 // registered brings an app its device token.
@@ -66,7 +70,7 @@ type registered struct {
 	delegate Delegate
 }
 
-func (e registered) happen(func(Presentation)) {
+func (e registered) happen(*Device) {
 	if e.delegate.DidRegister != nil {
 		e.delegate.DidRegister(e.token)
 	}
@@ -78,25 +82,9 @@ type refused struct {
 	delegate Delegate
 }
 
-func (e refused) happen(func(Presentation)) {
+func (e refused) happen(*Device) {
 	if e.delegate.DidFailToRegister != nil {
 		e.delegate.DidFailToRegister(e.problem)
-	}
-}
-
-// received brings an app a notification, and the screen what is shown of it.
-type received struct {
-	notification Notification
-	wishes       wishes
-	delegate     Delegate
-}
-
-func (e received) happen(screen func(Presentation)) {
-	if e.delegate.DidReceive != nil {
-		e.delegate.DidReceive(e.notification)
-	}
-	if screen != nil {
-		screen(present(e.notification, e.wishes))
 	}
 }
 
@@ -106,6 +94,13 @@ func (s *session) begin() outcome {
 	o := outcome{frames: wire.SetActiveState{State: wire.Active, For: wire.ActiveForever}.Append(nil)}
 	s.sync(&o)
 	return o
+}
+
+// committed tells that what a step received is in the journal.
+func (s *session) committed(all []*received) {
+	for _, r := range all {
+		delete(s.uncommitted, r.entry)
+	}
 }
 
 // wake is a step after registrations changed.

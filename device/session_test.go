@@ -248,13 +248,20 @@ func (tr *transcript) outcome(o outcome, err error) {
 		tr.memory.changed = false
 		tr.out.WriteString("save\n")
 	}
+	all := receivedIn(o.effects)
+	if err := tr.memory.journal.commit(all); err != nil {
+		tr.t.Fatal(err)
+	}
+	if tr.session != nil {
+		tr.session.committed(all)
+	}
 	for _, e := range o.effects {
 		switch e := e.(type) {
 		case registered:
 			fmt.Fprintf(&tr.out, "registered %s token=%s\n", e.topic, letter(e.token))
 		case refused:
 			fmt.Fprintf(&tr.out, "refused: %v\n", e.problem)
-		case received:
+		case *received:
 			n := e.notification
 			fmt.Fprintf(&tr.out, "received %s %s type=%s priority=%d id=%q collapse=%q stored=%v\n",
 				n.Topic, n.Payload, n.PushType, n.Priority, n.ID, n.CollapseID, n.Stored)
@@ -394,7 +401,7 @@ func FuzzSession(f *testing.F) {
 				t.Fatalf("acks: got %d for %d notifications", acked, came)
 			}
 			for _, e := range o.effects {
-				if r, ok := e.(received); ok {
+				if r, ok := e.(*received); ok {
 					present(r.notification, r.wishes).Draw(40)
 				}
 			}
@@ -418,19 +425,23 @@ func countAcks(t *testing.T, b []byte) (n int) {
 
 func TestHistoryIsBounded(t *testing.T) {
 	h := newHistory()
-	var all []historyEntry
+	var all []remembered
 	for i := range uint64(historyEntries + 10) {
 		e, ok := entryFor(apns.DeviceToken(fill("A")), i+1)
 		if !ok {
 			t.Fatalf("entry %d: got none", i)
 		}
-		h.add(e)
-		all = append(all, e)
+		h.add(e, epoch)
+		all = append(all, remembered{e, uint32(epoch.Unix())})
 	}
-	if diff := cmp.Diff(all[10:], h.entries()); diff != "" {
+	if diff := cmp.Diff(all[10:], h.entries(epoch), cmp.AllowUnexported(remembered{})); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
-	if h.has(all[9]) || !h.has(all[10]) || len(h.known) != historyEntries {
-		t.Errorf("known: got %d, the newest %v, one too old %v", len(h.known), h.has(all[10]), h.has(all[9]))
+	if h.has(all[9].entry, epoch) || !h.has(all[10].entry, epoch) || len(h.known) != historyEntries {
+		t.Errorf("known: got %d, the newest %v, one too old %v", len(h.known), h.has(all[10].entry, epoch), h.has(all[9].entry, epoch))
+	}
+	later := epoch.Add(historyAge + time.Second)
+	if h.has(all[10].entry, later) || len(h.entries(later)) != 0 {
+		t.Error("after its time: got an entry known")
 	}
 }
