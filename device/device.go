@@ -19,6 +19,10 @@ const MaxTopics = 1000
 // had not returned.
 var ErrRunning = errors.New("device: already running")
 
+// ErrNotActivated says that New was given nothing to activate the device with,
+// which has no certificate yet.
+var ErrNotActivated = errors.New("not activated yet: Activation and EnrolmentCode are needed")
+
 // Device is one device in one environment. Its methods may be called from any
 // goroutine, at any time.
 type Device struct {
@@ -73,7 +77,7 @@ func New(c Config) (*Device, error) {
 	d.memory.useJournal(d.journal)
 	d.memory.permissionByDefault = c.DefaultPermission
 	if d.identity.Certificate == nil && (c.Activation == "" || c.EnrolmentCode == "") {
-		return nil, errors.New("device: not activated yet: Activation and EnrolmentCode are needed")
+		return nil, fmt.Errorf("device: %w", ErrNotActivated)
 	}
 	return d, nil
 }

@@ -38,6 +38,8 @@ var Map = map[string]Floor{
 	"device":   3, // the device agent
 	"provider": 3, // the push server
 
+	"device/agent": 4, // the program around the device: apps of any language
+
 	"admin":   4, // the platform's own HTTP API
 	"console": 4, // the web console
 	"store":   4, // backends of the rooms' stores
@@ -59,7 +61,8 @@ var Map = map[string]Floor{
 // goes for conformance, which has the portal make what it needs, as any
 // caller of the API may.
 var Narrow = map[string][]string{
-	"device":      {"apns", "wire", "credential"},
-	"provider":    {"apns", "wire", "credential", "h2", "apnsclient"},
-	"conformance": {"apns", "wire", "credential", "portal", "admin"},
+	"device":       {"apns", "wire", "credential"},
+	"device/agent": {"apns", "wire", "device"},
+	"provider":     {"apns", "wire", "credential", "h2", "apnsclient"},
+	"conformance":  {"apns", "wire", "credential", "portal", "admin"},
 }

@@ -1,0 +1,212 @@
+package agent
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/heraldpush/herald/apns"
+)
+
+// journalFile is where the inbox is, in the folder of a device: a line for
+// each thing that happened to it. It is not synced: what the process wrote
+// outlives the process, however it ends, and most of it the end of the machine.
+const journalFile = "inbox.jsonl"
+
+const (
+	// maxLine bounds a line, in bytes: no document is nearly so long.
+	maxLine = 1 << 20
+	// spareBytes is how much the journal may have that is of no use, beside as
+	// much as is.
+	spareBytes = 1 << 20
+)
+
+// entry is a line of the journal: a letter, a mark or an end.
+type entry struct {
+	Topic apns.Topic `json:"topic"`
+	// Number, ID and Doc are a letter.
+	Number uint64              `json:"number,omitempty"`
+	ID     apns.NotificationID `json:"id,omitempty"`
+	Doc    json.RawMessage     `json:"doc,omitempty"`
+	// Given is the number of the latest letter that a reader was given.
+	Given uint64 `json:"given,omitempty"`
+	// Last goes before the letters of an app, if their numbers do not begin
+	// with 1: the number before them.
+	Last uint64 `json:"last,omitempty"`
+	// Gone says that the app was removed.
+	Gone bool `json:"gone,omitempty"`
+}
+
+// journal is the file. Nil keeps nothing. It is guarded by the inbox's mu.
+type journal struct {
+	path    string
+	file    *os.File
+	written int64 // bytes in the file
+	limit   int64 // at which it is written anew
+}
+
+// openInbox returns the inbox that a folder holds, with a journal there. Lines
+// that cannot be read are passed over, and counted: a process that was killed
+// may have left one.
+func openInbox(dir string) (i *inbox, damaged int, err error) {
+	i = newInbox()
+	path := filepath.Join(dir, journalFile)
+	if damaged, err = i.replay(path); err != nil {
+		return nil, 0, fmt.Errorf("reading %s: %w", path, err)
+	}
+	i.journal = &journal{path: path}
+	if err := i.journal.rewrite(i); err != nil {
+		return nil, 0, err
+	}
+	return i, damaged, nil
+}
+
+// replay does what a journal says.
+func (i *inbox) replay(path string) (damaged int, err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	lines := bufio.NewReaderSize(f, maxLine)
+	for {
+		line, err := lines.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull): // no line of ours: to its end
+			damaged++
+			for errors.Is(err, bufio.ErrBufferFull) {
+				_, err = lines.ReadSlice('\n')
+			}
+			if err == nil {
+				continue
+			}
+		case err == nil:
+			var e entry
+			if json.Unmarshal(line, &e) != nil || !i.apply(e) {
+				damaged++
+			}
+			continue
+		case len(line) > 0: // without an end
+			damaged++
+		}
+		if errors.Is(err, io.EOF) {
+			return damaged, nil
+		}
+		return damaged, err
+	}
+}
+
+// apply does what an entry says, and reports whether it can be.
+func (i *inbox) apply(e entry) bool {
+	if !e.Topic.Valid() {
+		return false
+	}
+	if e.Gone {
+		if b := i.boxes[e.Topic]; b != nil {
+			i.bytes -= b.bytes
+			delete(i.boxes, e.Topic)
+		}
+		return true
+	}
+	b := i.box(e.Topic)
+	switch {
+	case e.Number != 0:
+		if e.Number != b.last+1 || len(e.Doc) == 0 || e.ID == "" {
+			return false
+		}
+		i.put(b, e.Number, e.ID, bytes.Clone(e.Doc))
+	case e.Given != 0:
+		if e.Given > b.last {
+			return false
+		}
+		b.given = max(b.given, e.Given)
+	case e.Last != 0:
+		if b.last != 0 {
+			return false
+		}
+		b.last = e.Last
+	default:
+		return false
+	}
+	return true
+}
+
+// write adds an entry, and writes the file anew when too much of it is of no
+// use. The caller holds mu of the inbox.
+func (j *journal) write(i *inbox, e entry) error {
+	if j == nil {
+		return nil
+	}
+	line, err := e.line()
+	if err != nil {
+		return err
+	}
+	n, err := j.file.Write(line)
+	j.written += int64(n)
+	if err != nil {
+		j.limit = 0 // the next mends what this one left
+		return fmt.Errorf("writing %s: %w", j.path, err)
+	}
+	if j.written > j.limit {
+		return j.rewrite(i)
+	}
+	return nil
+}
+
+func (e entry) line() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // a document stays as it is
+	err := enc.Encode(e)
+	return b.Bytes(), err
+}
+
+// rewrite writes the file anew, with what the inbox has.
+func (j *journal) rewrite(i *inbox) error {
+	var text bytes.Buffer
+	for topic, b := range i.boxes {
+		entries := make([]entry, 0, len(b.letters)+2)
+		if from := b.from(); from > 1 {
+			entries = append(entries, entry{Topic: topic, Last: from - 1})
+		}
+		for _, l := range b.letters {
+			entries = append(entries, entry{Topic: topic, Number: l.number, ID: l.id, Doc: l.doc})
+		}
+		if b.given > 0 {
+			entries = append(entries, entry{Topic: topic, Given: b.given})
+		}
+		for _, e := range entries {
+			line, err := e.line()
+			if err != nil {
+				return err
+			}
+			text.Write(line)
+		}
+	}
+	if err := replace(j.path, text.Bytes()); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND, fileMode)
+	if err != nil {
+		return err
+	}
+	err = j.close()
+	j.file, j.written, j.limit = f, int64(text.Len()), 2*int64(text.Len())+spareBytes
+	return err
+}
+
+// close closes the file. The caller holds mu of the inbox, or is the last.
+func (j *journal) close() error {
+	if j == nil || j.file == nil {
+		return nil
+	}
+	return j.file.Close()
+}
