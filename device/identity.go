@@ -7,10 +7,18 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"os"
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/credential"
 )
+
+// Activated reports whether a folder holds an identity, so that its device
+// needs no enrolment code.
+func Activated(dir string) bool {
+	_, err := os.Lstat(folder{dir: dir}.path(identityFile))
+	return err == nil
+}
 
 // loadIdentity reads identity.pem; without one it returns a zero identity.
 func (f folder) loadIdentity() (credential.Identity, apns.DeviceID, error) {

@@ -22,6 +22,7 @@ import (
 type verbs struct {
 	Demo        demoCmd        `cmd:"" help:"Show the five steps of push, run for real in a few seconds."`
 	Dev         devCmd         `cmd:"" help:"Run the whole platform on this machine, with a virtual device, until Ctrl-C."`
+	Device      deviceCmd      `cmd:"" help:"Be a device: receive notifications, and hand them to apps of any language."`
 	Cert        certCmd        `cmd:"" help:"Certificates as files: request, assemble, inspect, verify, convert, passwd."`
 	Key         keyCmd         `cmd:"" help:"Provider keys (.p8) as files, and the provider tokens that they sign."`
 	Doctor      doctorCmd      `cmd:"" help:"Find out why a credential or a gateway does not work, with one request that delivers nothing."`

@@ -85,7 +85,7 @@ func open(cfg Config) (*agent, error) {
 		return nil, err
 	}
 	var damaged int
-	if a.inbox, damaged, err = openInbox(cfg.Dir); err != nil {
+	if a.inbox, damaged, err = openInbox(cfg.Dir, defaultLimits); err != nil {
 		return nil, err
 	}
 	if damaged > 0 {
@@ -300,7 +300,7 @@ func (a *agent) left() {
 	connected := a.reach.connected
 	a.mu.Unlock()
 	if connected {
-		a.disconnected(errors.New("the agent ends"))
+		a.disconnected(errors.New(Ended))
 	}
 }
 

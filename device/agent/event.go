@@ -28,6 +28,9 @@ const (
 	Failed Kind = "failed"
 )
 
+// Ended is the Reason of the last event, if the device was connected.
+const Ended = "the agent ended"
+
 // Event is something that happened to the device, and as JSON one object in
 // one line. Its members are stable: later versions may add others and further
 // kinds (docs/device.md#events).
@@ -66,9 +69,10 @@ type Notification struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	// Stored tells that it waited for the device at the push service.
 	Stored bool `json:"stored"`
-	// Level is the interruption-level of the payload, active if it has none.
-	Level Level `json:"interruption_level"`
-	// Shown is what the device shows, plays and counts; nil if nothing.
+	// Level is how much it may disturb: what the payload asks for, as far as
+	// the user lets the app.
+	Level apns.InterruptionLevel `json:"interruption_level"`
+	// Shown is what the device lists, shows, plays and counts; nil if nothing.
 	Shown *Shown `json:"shown,omitempty"`
 	// Payload is what the provider sent.
 	Payload json.RawMessage `json:"payload"`
@@ -78,6 +82,8 @@ type Notification struct {
 // app registered for it and the user allows it. Its texts are as they were
 // sent, untrusted.
 type Shown struct {
+	// Banner tells that it is shown at once, and not in the list alone.
+	Banner   bool   `json:"banner"`
 	Title    string `json:"title,omitempty"`
 	Subtitle string `json:"subtitle,omitempty"`
 	Body     string `json:"body,omitempty"`
@@ -85,41 +91,11 @@ type Shown struct {
 	Badge    *int   `json:"badge,omitempty"`
 }
 
-// Level is the interruption-level of a notification.
-type Level string
-
-// The levels.
-const (
-	Passive       Level = "passive"
-	Active        Level = "active"
-	TimeSensitive Level = "time-sensitive"
-	Critical      Level = "critical"
-)
-
-// levelOf returns the level that a payload asks for.
-func levelOf(p apns.Payload) Level {
-	var doc struct {
-		APS struct {
-			Level json.RawMessage `json:"interruption-level"`
-		} `json:"aps"`
-	}
-	var level Level
-	if json.Unmarshal(p, &doc) != nil || json.Unmarshal(doc.APS.Level, &level) != nil {
-		return Active
-	}
-	switch level {
-	case Passive, TimeSensitive, Critical:
-		return level
-	case Active:
-	}
-	return Active
-}
-
 // received returns the event of a notification.
 func received(n device.Notification, p device.Presentation) Event {
 	out := &Notification{
 		ID: n.ID, PushType: n.PushType, Priority: n.Priority.OrDefault(), CollapseID: n.CollapseID,
-		Stored: n.Stored, Level: levelOf(n.Payload), Payload: json.RawMessage(n.Payload),
+		Stored: n.Stored, Level: p.InterruptionLevel, Payload: json.RawMessage(n.Payload),
 	}
 	if out.ID == "" {
 		out.ID = apns.NotificationID(apns.NewUUID())
@@ -131,7 +107,7 @@ func received(n device.Notification, p device.Presentation) Event {
 		out.ExpiresAt = new(time.Unix(seconds, 0).UTC())
 	}
 	if !p.Silent {
-		out.Shown = &Shown{Title: p.Title, Subtitle: p.Subtitle, Body: p.Body, Sound: p.Sound, Badge: p.Badge}
+		out.Shown = &Shown{Banner: p.Banner, Title: p.Title, Subtitle: p.Subtitle, Body: p.Body, Sound: p.Sound, Badge: p.Badge}
 	}
 	return Event{Kind: Received, Time: n.ReceivedAt.UTC(), Topic: n.Topic, Notification: out, Presentation: p}
 }

@@ -2,18 +2,23 @@ package agent
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/heraldpush/herald/apns"
 )
 
-// The bounds of what is kept for readers.
-const (
-	keptPerApp      = 1000     // notifications
-	keptPerAppBytes = 4 << 20  // of their documents
-	keptBytes       = 64 << 20 // of the documents of all apps
-	maxReaders      = 128      // at a time, of all apps
-)
+// limits bound what is kept for readers.
+type limits struct {
+	perApp      int // notifications
+	perAppBytes int // of their documents
+	bytes       int // of the documents of all apps
+}
+
+var defaultLimits = limits{perApp: 1000, perAppBytes: 4 << 20, bytes: 64 << 20}
+
+// maxReaders bounds the readers at a time, of all apps.
+const maxReaders = 128
 
 // Why there is no reader.
 var (
@@ -57,6 +62,8 @@ func (b *box) after(number uint64) []letter {
 // inbox keeps the latest notifications of each app for its readers. What it
 // keeps is in the journal too, if there is one.
 type inbox struct {
+	limits limits
+
 	mu      sync.Mutex
 	boxes   map[apns.Topic]*box // guarded by mu
 	order   uint64              // guarded by mu
@@ -65,7 +72,7 @@ type inbox struct {
 	journal *journal            // guarded by mu; nil keeps nothing
 }
 
-func newInbox() *inbox { return &inbox{boxes: make(map[apns.Topic]*box)} }
+func newInbox(l limits) *inbox { return &inbox{limits: l, boxes: make(map[apns.Topic]*box)} }
 
 // open makes a box for an app, unless there is one.
 func (i *inbox) open(topic apns.Topic) {
@@ -116,10 +123,10 @@ func (i *inbox) put(b *box, number uint64, id apns.NotificationID, doc []byte) {
 	b.last = number
 	b.letters = append(b.letters, letter{number: number, order: i.order, id: id, doc: doc})
 	b.bytes, i.bytes = b.bytes+len(doc), i.bytes+len(doc)
-	for len(b.letters) > keptPerApp || b.bytes > keptPerAppBytes {
+	for len(b.letters) > i.limits.perApp || b.bytes > i.limits.perAppBytes {
 		i.drop(b)
 	}
-	for i.bytes > keptBytes {
+	for i.bytes > i.limits.bytes {
 		i.drop(i.oldest())
 	}
 }
@@ -177,9 +184,9 @@ func (i *inbox) read(topic apns.Topic, after apns.NotificationID) (r *reader, kn
 // find returns the number of the latest letter with an id, or that before all
 // that are kept.
 func (b *box) find(id apns.NotificationID) (uint64, bool) {
-	for i := len(b.letters) - 1; i >= 0; i-- {
-		if b.letters[i].id == id {
-			return b.letters[i].number, true
+	for _, l := range slices.Backward(b.letters) {
+		if l.id == id {
+			return l.number, true
 		}
 	}
 	return b.from() - 1, false

@@ -3,12 +3,14 @@ package agent
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/heraldpush/herald/apns"
 )
@@ -53,8 +55,8 @@ type journal struct {
 // openInbox returns the inbox that a folder holds, with a journal there. Lines
 // that cannot be read are passed over, and counted: a process that was killed
 // may have left one.
-func openInbox(dir string) (i *inbox, damaged int, err error) {
-	i = newInbox()
+func openInbox(dir string, l limits) (i *inbox, damaged int, err error) {
+	i = newInbox(l)
 	path := filepath.Join(dir, journalFile)
 	if damaged, err = i.replay(path); err != nil {
 		return nil, 0, fmt.Errorf("reading %s: %w", path, err)
@@ -172,26 +174,14 @@ func (e entry) line() ([]byte, error) {
 // rewrite writes the file anew, with what the inbox has.
 func (j *journal) rewrite(i *inbox) error {
 	var text bytes.Buffer
-	for topic, b := range i.boxes {
-		entries := make([]entry, 0, len(b.letters)+2)
-		if from := b.from(); from > 1 {
-			entries = append(entries, entry{Topic: topic, Last: from - 1})
+	for _, e := range i.entries() {
+		line, err := e.line()
+		if err != nil {
+			return err
 		}
-		for _, l := range b.letters {
-			entries = append(entries, entry{Topic: topic, Number: l.number, ID: l.id, Doc: l.doc})
-		}
-		if b.given > 0 {
-			entries = append(entries, entry{Topic: topic, Given: b.given})
-		}
-		for _, e := range entries {
-			line, err := e.line()
-			if err != nil {
-				return err
-			}
-			text.Write(line)
-		}
+		text.Write(line)
 	}
-	if err := replace(j.path, text.Bytes()); err != nil {
+	if err := replaceBy(j.path, text.Bytes(), func(*os.File) error { return nil }); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND, fileMode)
@@ -201,6 +191,34 @@ func (j *journal) rewrite(i *inbox) error {
 	err = j.close()
 	j.file, j.written, j.limit = f, int64(text.Len()), 2*int64(text.Len())+spareBytes
 	return err
+}
+
+// entries returns what makes an inbox like i: the letters in their order, as
+// that is the order in which they are to be dropped.
+func (i *inbox) entries() (all []entry) {
+	type place struct {
+		order uint64
+		entry entry
+	}
+	var places []place
+	for topic, b := range i.boxes {
+		if from := b.from(); from > 1 {
+			all = append(all, entry{Topic: topic, Last: from - 1})
+		}
+		for _, l := range b.letters {
+			places = append(places, place{l.order, entry{Topic: topic, Number: l.number, ID: l.id, Doc: l.doc}})
+		}
+	}
+	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.order, b.order) })
+	for _, p := range places {
+		all = append(all, p.entry)
+	}
+	for topic, b := range i.boxes {
+		if b.given > 0 {
+			all = append(all, entry{Topic: topic, Given: b.given})
+		}
+	}
+	return all
 }
 
 // close closes the file. The caller holds mu of the inbox, or is the last.

@@ -68,8 +68,13 @@ func (s Settings) write(dir string) error {
 	return replace(filepath.Join(dir, settingsFile), append(b, '\n'))
 }
 
-// replace replaces a file: after a crash there is the old one or the new one.
+// replace replaces a file, as a whole, and has what it holds on the disk before.
 func replace(path string, data []byte) error {
+	return replaceBy(path, data, (*os.File).Sync)
+}
+
+// replaceBy is replace with another way to finish the new file.
+func replaceBy(path string, data []byte, finish func(*os.File) error) error {
 	part := path + ".part"
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
 	if err != nil {
@@ -77,7 +82,7 @@ func replace(path string, data []byte) error {
 	}
 	_, err = f.Write(data)
 	if err == nil {
-		err = f.Sync()
+		err = finish(f)
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
