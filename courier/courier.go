@@ -41,6 +41,16 @@ type Config struct {
 	MaxUnproven int
 	// WriteTimeout bounds each write to a device. Zero means 30 seconds.
 	WriteTimeout time.Duration
+	// MaxConnects is how often a device may connect in a minute. Further
+	// connections are closed. Zero means 60, negative that there is no bound.
+	MaxConnects int
+	// DrainSpread is the time over which devices are let go when Serve's context
+	// ends, so that they do not all come to another courier at once. Zero means
+	// that all are closed at once.
+	DrainSpread time.Duration
+	// RedirectHost is where devices are sent that have to go then. Empty means
+	// nowhere: they come back here.
+	RedirectHost string
 	// Logger gets a line for what goes wrong, and at debug level for each
 	// connection. Nil means slog.Default().
 	Logger *slog.Logger
@@ -72,6 +82,9 @@ type Courier struct {
 	activation http.Handler
 	nonces     nonces
 	counts     counts
+	pace       pace
+	sessions   roster
+	draining   atomic.Bool
 	unproven   atomic.Int64 // connections that have not proved who they are
 	// connected is the connections that have, by the device that each is of.
 	connected door.Roll[apns.DeviceID, *link]
@@ -87,6 +100,12 @@ func New(cfg Config) (*Courier, error) {
 	}
 	if cfg.MaxUnproven == 0 {
 		cfg.MaxUnproven = 1 << 14
+	}
+	if cfg.MaxConnects == 0 {
+		cfg.MaxConnects = 60
+	}
+	if cfg.DrainSpread < 0 {
+		return nil, errors.New("courier: DrainSpread is negative")
 	}
 	if cfg.WriteTimeout == 0 {
 		cfg.WriteTimeout = 30 * time.Second
@@ -114,11 +133,27 @@ const alpnHTTP = "http/1.1"
 
 // Serve accepts connections until ctx ends or the listener fails. It closes
 // the listener, and returns when all connections have ended: nil if ctx ended.
-func (c *Courier) Serve(ctx context.Context, l net.Listener) error {
+// When it does, nothing more is accepted, and devices are let go over
+// Config.DrainSpread.
+func (c *Courier) Serve(stop context.Context, l net.Listener) error {
 	var beside sync.WaitGroup
 	defer beside.Wait()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(stop))
 	defer cancel()
+	accepting := newGate(l)
+	beside.Go(func() {
+		defer cancel()
+		select {
+		case <-stop.Done():
+		case <-ctx.Done():
+			return
+		}
+		if c.cfg.DrainSpread > 0 {
+			accepting.stop()
+			c.drain(ctx)
+		}
+	})
+	l = accepting
 	beside.Go(func() { c.endRevoked(ctx) })
 	given := newHandoff(l.Addr())
 	c.serveActivation(ctx, &beside, given)

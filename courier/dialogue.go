@@ -95,7 +95,7 @@ func (d *dialogue) connect(ctx context.Context, f wire.Frame) error {
 		return d.refuse(ctx, err, now)
 	}
 	if err := d.write(s.accepted(now).Append(nil)); err != nil {
-		s.end(d.link)
+		s.end()
 		return err
 	}
 	d.proven()
@@ -113,6 +113,9 @@ func (d *dialogue) connect(ctx context.Context, f wire.Frame) error {
 // (docs/protocol/courier.md#nonce). So it is told nothing where the fault is
 // not its own, and meets the end of the connection: then it comes back.
 func (d *dialogue) refuse(ctx context.Context, err error, now time.Time) error {
+	if parting, ok := errors.AsType[*partingError](err); ok {
+		return errors.Join(err, d.write(parting.frames))
+	}
 	refused, ok := errors.AsType[*refusedError](err)
 	if !ok {
 		if ctx.Err() == nil && !errors.Is(err, apns.Reject(apns.Shutdown, "")) {
@@ -138,7 +141,7 @@ func (d *dialogue) endSession() {
 	}
 	d.stop()
 	d.delivering.Wait()
-	d.session.end(d.link)
+	d.session.end()
 	d.session = nil
 }
 

@@ -66,13 +66,19 @@ func connectAck(status wire.ConnectStatus, now time.Time) wire.ConnectAck {
 }
 
 // connect makes a session on a link for the device that m proves to be. The
-// error is a refusedError if it does not; any other is a fault of a store, or
-// the stop of the spool.
+// error is a refusedError if it does not, a partingError if it is not the time;
+// any other is a fault of a store, or the stop of the spool.
 func (g greeting) connect(ctx context.Context, m wire.Connect, now time.Time, on *link) (*session, error) {
+	if g.courier.draining.Load() {
+		return nil, g.refuseDraining(now)
+	}
 	revoked := g.courier.cfg.Portal.Revoked() // before the question, so that none is missed
 	id, leaf, err := g.identify(m, now)
 	if err != nil {
 		return nil, err
+	}
+	if wait := g.courier.pace.take(id, g.courier.cfg.MaxConnects, now); wait > 0 {
+		return nil, g.refuseOften(wait)
 	}
 	connected := &g.courier.connected
 	connected.Enter(id, on)
@@ -89,6 +95,8 @@ func (g greeting) connect(ctx context.Context, m wire.Connect, now time.Time, on
 		connected.Leave(id, on)
 		return nil, err
 	}
+	s.on = on
+	g.courier.sessions.enter(s)
 	return s, nil
 }
 

@@ -2,9 +2,11 @@ package courier
 
 import (
 	"crypto/rand"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/wire"
 )
 
@@ -78,5 +80,32 @@ func TestNonces(t *testing.T) {
 	}
 	if c, f := len(ns.current), len(ns.former); c != most/2 || f != most {
 		t.Errorf("the generations have %d and %d nonces, want %d and %d", c, f, most/2, most)
+	}
+}
+
+// TestPaceBounded checks that who is remembered is, for as long as it matters,
+// and that memory is bounded.
+func TestPaceBounded(t *testing.T) {
+	const most, bound = 60, 1000
+	p := pace{bound: bound}
+	start := time.Unix(1_700_000_000, 0)
+	granted := 0
+	for tenth := range 10 * 600 { // ten attempts a second for ten minutes
+		if p.take("flood", most, start.Add(time.Duration(tenth)*100*time.Millisecond)) == 0 {
+			granted++
+		}
+	}
+	if want := most + 600 - 1; granted != want {
+		t.Errorf("%d connections in ten minutes, want %d", granted, want)
+	}
+	now := start.Add(time.Hour)
+	for i := range 2*bound + bound/2 {
+		p.take(apns.DeviceID(strconv.Itoa(i)), most, now)
+	}
+	if c, f := len(p.current), len(p.former); c > bound || f > bound {
+		t.Errorf("the generations have %d and %d devices, want at most %d", c, f, bound)
+	}
+	if p.take("flood", -1, now) != 0 {
+		t.Error("there is a bound though none is wanted")
 	}
 }

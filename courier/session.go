@@ -24,6 +24,7 @@ type session struct {
 	device  apns.DeviceOrdinal
 	base    apns.BaseToken
 	inbox   *spool.Inbox
+	on      *link // that it is on
 
 	tokens int // device tokens asked for on this connection
 	active activity
@@ -37,9 +38,10 @@ type session struct {
 // connection: each topic takes a row in the registry.
 const maxTokens = 4096
 
-// end gives up what the session holds. The link is the one it was on.
-func (s *session) end(on *link) {
-	s.courier.connected.Leave(s.id, on)
+// end gives up what the session holds.
+func (s *session) end() {
+	s.courier.sessions.leave(s)
+	s.courier.connected.Leave(s.id, s.on)
 	s.inbox.Detach()
 }
 

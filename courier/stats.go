@@ -7,14 +7,17 @@ type Stats struct {
 	// Ignored counts the frames of devices for which it has no use, of commands
 	// that it knows and of others.
 	Ignored uint64
+	// TooOften counts the connections that were closed because their device
+	// connects too often, see Config.MaxConnects.
+	TooOften uint64
 }
 
 // counts are the counters behind Stats.
 type counts struct {
-	ignored atomic.Uint64
+	ignored, tooOften atomic.Uint64
 }
 
 // Stats returns what the courier has counted.
 func (c *Courier) Stats() Stats {
-	return Stats{Ignored: c.counts.ignored.Load()}
+	return Stats{Ignored: c.counts.ignored.Load(), TooOften: c.counts.tooOften.Load()}
 }

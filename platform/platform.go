@@ -50,6 +50,12 @@ type Config struct {
 	// DrainTimeout is how long providers' connections may take to end when the
 	// platform stops. Zero means the gateway's default.
 	DrainTimeout time.Duration
+	// CourierDrain is the time over which devices are let go when the platform
+	// stops. Zero means that all are at once.
+	CourierDrain time.Duration
+	// CourierRedirect is the host where devices are sent that have to go then.
+	// Empty means that they come back here.
+	CourierRedirect string
 	// Logger gets what the rooms and doors report. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -120,6 +126,7 @@ func Open(ctx context.Context, cfg Config) (_ *Platform, err error) {
 	}
 	p.courier, err = courier.New(courier.Config{
 		Portal: p.Portal, Registry: p.Registry, Spool: p.Spool, ServerCertificate: p.serverCertificate,
+		DrainSpread: cfg.CourierDrain, RedirectHost: cfg.CourierRedirect,
 		Logger: cfg.Logger.With(slog.String("door", "courier")),
 	})
 	if err != nil {
