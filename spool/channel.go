@@ -50,27 +50,56 @@ type ChannelStore interface {
 // durable. What may not be stored leaves that one where it is
 // (docs/protocol/broadcast.md#storage).
 //
+// It goes to the attached devices that follow the channel, but for those that a
+// later message has reached, and Publish does not wait for that.
+//
 // The error is an *apns.Rejection with apns.ServiceUnavailable while the spool
 // is full or overloaded, and with apns.Shutdown after Close. Any other error is
-// a fault of the store, after which it is unknown whether the message is stored.
-// The spool keeps n.Payload.
+// a fault of the store, after which it is unknown whether the message is stored,
+// and it goes to nobody who is attached. The spool keeps n.Payload.
 func (s *Spool) Publish(ctx context.Context, c apns.ChannelID, p apns.StoragePolicy, n apns.Notification) (Receipt, error) {
 	m := Message{Channel: c, Notification: n}
 	now := time.Now()
 	keep := p == apns.MostRecentMessageStored && n.Expiration.Stored(now)
-	if err := s.admitMessage(&m, keep, now); err != nil || !keep {
-		return Receipt{Timestamp: m.Timestamp}, err
+	if !s.fanouts.reserve(s.config.MaxPublished) {
+		return Receipt{}, errOverload()
 	}
+	err := s.admitMessage(&m, keep, now)
+	if err == nil && keep {
+		err = s.putMessage(ctx, &m)
+	}
+	if err != nil {
+		s.fanouts.release()
+		return Receipt{}, err
+	}
+	// Who follows is looked up when the message is stored, and what is stored when
+	// it is known who follows: one of them sees the other.
+	if ch := s.channels.get(c); ch != nil {
+		s.fanouts.add(ch, &published{Message: m, kept: keep})
+	} else {
+		s.fanouts.release()
+	}
+	return Receipt{Timestamp: m.Timestamp, Stored: keep}, nil
+}
+
+// published is a message for those who follow.
+type published struct {
+	Message
+	kept bool // it is stored
+}
+
+// putMessage stores a message that was admitted.
+func (s *Spool) putMessage(ctx context.Context, m *Message) error {
 	defer func() {
 		s.offers.Add(-1)
 		s.calls.Done()
 	}()
 	ctx, cancel := s.storeContext(ctx)
 	defer cancel()
-	if err := s.config.Store.PutMessage(ctx, m); err != nil {
-		return Receipt{}, fmt.Errorf("storing message: %w", err)
+	if err := s.config.Store.PutMessage(ctx, *m); err != nil {
+		return fmt.Errorf("storing message: %w", err)
 	}
-	return Receipt{Timestamp: m.Timestamp, Stored: true}, nil
+	return nil
 }
 
 // admitMessage stamps the message. If it is to be kept, it counts as an offer
@@ -89,7 +118,7 @@ func (s *Spool) admitMessage(m *Message, keep bool, now time.Time) error {
 		s.offers.Add(1)
 		s.calls.Add(1)
 	}
-	m.Timestamp = sh.stamp(now)
+	m.Timestamp = s.channels.stamp(now)
 	return nil
 }
 

@@ -60,11 +60,22 @@
 // where the channel's policy says so, for apns.MaxChannelStorage at most, and
 // [Spool.Latest] returns it for a device that comes late.
 //
+// Who follows is known while they are attached: [Inbox.Subscribe] says it, and
+// from then on what is published reaches the inbox, by a goroutine that goes
+// through those who follow a few at a time. There a message is subject to the
+// rules above, under the topic that the device named, but has a place of its
+// own: at most one of a channel waits and one is unacknowledged, whatever there
+// is of the topic. One that was to be stored waits until it expires, any other
+// goes at once or never. A device says up to which message it has all, by its
+// timestamp, so that nothing needs to be remembered of a device that is away;
+// the stored message is what it gets of that time. [Spool.EndChannel] ends a
+// channel, which those who follow learn by [Inbox.Ended].
+//
 // # Inside
 //
 // The rules are a pure machine, one for each attached device, that is given an
 // event and the time, and answers with effects. Around it are the locks, sharded
-// by device, one goroutine for all deferred notifications, and one that has the
-// store forget what expired. A device that is not attached costs no memory
+// by device, one goroutine for all deferred notifications, one for what is
+// published, and one that has the store forget what expired. A device that is not attached costs no memory
 // here.
 package spool

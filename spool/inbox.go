@@ -40,14 +40,18 @@ type Delivery struct {
 	MessageID uint32
 	// Address is the device, environment and topic it is for.
 	Address apns.Address
-	// DeviceToken is what the provider sent it to.
+	// DeviceToken is what the provider sent it to; empty for a message of a
+	// channel.
 	DeviceToken apns.DeviceToken
+	// Channel is where it was published; empty for what was sent to the device.
+	Channel apns.ChannelID
 	// Timestamp is when the service took it, the same each time that it is
-	// delivered.
+	// delivered. It is the checkpoint of a message of a channel.
 	Timestamp Timestamp
 	// Notification is what the provider sent. Its payload is read-only.
 	Notification apns.Notification
-	// Stored reports that it waited when the device told its first filter. It
+	// Stored reports that it waited when the device told its first filter, or
+	// came to follow the channel. It
 	// may have been handed out before, on an earlier attachment; one that is not
 	// Stored was not.
 	Stored bool
@@ -68,8 +72,10 @@ type Inbox struct {
 	// The rest is guarded by the lock of the shard.
 
 	machine machine
-	ended   bool      // done is closed
-	alarm   time.Time // when the agenda has it; zero if it has not
+	// following is the channels that the device follows; nil for none.
+	following *following
+	ended     bool      // done is closed
+	alarm     time.Time // when the agenda has it; zero if it has not
 
 	place int // in the agenda's heap; guarded by the agenda's lock
 }
@@ -232,6 +238,8 @@ func (in *Inbox) shard() *shard { return in.spool.shard(in.box.Device) }
 func (in *Inbox) end() {
 	in.ended = true
 	in.machine = machine{}
+	in.following.leave()
+	in.following = nil
 	in.setAlarm(time.Time{})
 	close(in.done)
 }

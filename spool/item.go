@@ -1,8 +1,17 @@
 package spool
 
+import (
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+)
+
 // item is a notification in a slot.
 type item struct {
 	Entry
+	// channel is where it was published; empty for what was offered. The store
+	// then has it for all who follow, and it is not this device's to discard.
+	channel  apns.ChannelID
 	kept     bool // it is in the store, too
 	replayed bool // it was there before the first filter
 	wakes    bool // in flight: it may have woken the device
@@ -39,9 +48,20 @@ func (it *item) before(other *item) bool {
 	return it.Timestamp < other.Timestamp
 }
 
+// own reports whether the store has it for this device alone.
+func (it *item) own() bool { return it.kept && it.channel == "" }
+
+// expired reports whether the time of a kept one is over.
+func (it *item) expired(now time.Time) bool {
+	if it.channel == "" {
+		return it.Expired(now)
+	}
+	return !now.Before(it.Notification.Expiration.ChannelDeadline(it.Timestamp.Time()))
+}
+
 func (it *item) delivery() Delivery {
 	return Delivery{
-		MessageID: it.id, Address: it.Address, DeviceToken: it.DeviceToken, Timestamp: it.Timestamp,
+		MessageID: it.id, Address: it.Address, DeviceToken: it.DeviceToken, Channel: it.channel, Timestamp: it.Timestamp,
 		Notification: it.Notification, Stored: it.replayed, Last: it.last,
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 	"unique"
+
+	"github.com/heraldpush/herald/apns"
 )
 
 // machine decides what is handed out to one attached device, and when. Each
@@ -34,9 +36,11 @@ type machine struct {
 	messageID uint32
 }
 
-// slot is what there is of one topic.
+// slot is what there is of one topic, or of one channel: what is published on a
+// channel and what is offered do not take each other's place.
 type slot struct {
 	topic   topicName
+	channel apns.ChannelID // empty for what was offered
 	class   class
 	waiting *item // may be nil
 	flight  *item // handed out and unacknowledged; may be nil
@@ -79,14 +83,19 @@ func (m *machine) wants(e *Entry, keep bool, now time.Time) bool {
 // offered is told of a notification that was accepted, and stored if kept is
 // set.
 func (m *machine) offered(e Entry, kept bool, now time.Time) effects {
-	if !m.wants(&e, kept, now) {
-		if kept {
+	return m.take(&item{Entry: e, kept: kept, replayed: !m.filtered}, now)
+}
+
+// take puts a notification in its slot.
+func (m *machine) take(it *item, now time.Time) effects {
+	e := &it.Entry
+	if !m.wants(e, it.kept, now) {
+		if it.own() {
 			return m.settle(now, e.Version())
 		}
 		return m.settle(now)
 	}
-	s := m.slot(unique.Make(e.Address.Topic))
-	it := &item{Entry: e, kept: kept, replayed: !m.filtered}
+	s := m.slot(unique.Make(e.Address.Topic), it.channel)
 	for _, other := range [...]*item{s.flight, s.waiting} {
 		if other != nil && other.Timestamp >= e.Timestamp { // it overtook this one on the way, or is this one
 			other.cover(it)
@@ -98,10 +107,31 @@ func (m *machine) offered(e Entry, kept bool, now time.Time) effects {
 	return m.settle(now)
 }
 
+// published is told of a message of a channel that the device follows. It waits
+// for the device if kept is set; replayed says that it waited before the device
+// came.
+func (m *machine) published(e Entry, c apns.ChannelID, kept, replayed bool, now time.Time) effects {
+	return m.take(&item{Entry: e, channel: c, kept: kept, replayed: replayed}, now)
+}
+
+// unfollowed is told that the device does not follow a channel any more. What it
+// has of it unacknowledged it may still acknowledge.
+func (m *machine) unfollowed(c apns.ChannelID, now time.Time) effects {
+	for i := range m.slots {
+		if s := &m.slots[i]; s.channel == c {
+			s.waiting = nil
+			if s.flight != nil {
+				s.flight.under = nil
+			}
+		}
+	}
+	return m.settle(now)
+}
+
 // loaded is told of what was in the store when the device attached.
 func (m *machine) loaded(entries []Entry, now time.Time) effects {
 	for _, e := range entries {
-		s := m.slot(unique.Make(e.Address.Topic))
+		s := m.slot(unique.Make(e.Address.Topic), "")
 		if s.waiting == nil || s.waiting.Timestamp < e.Timestamp {
 			s.waiting = &item{Entry: e, kept: true, replayed: true}
 		}
@@ -119,7 +149,7 @@ func (m *machine) filterSet(f *Filter, now time.Time) (stored int, eff effects) 
 		s.class = m.filter.class(s.topic)
 		if s.class == ignored && s.waiting != nil {
 			for it := s.waiting; it != nil; it = it.under {
-				if it.kept {
+				if it.own() {
 					discard = append(discard, it.Version())
 				}
 			}
@@ -186,13 +216,15 @@ func (m *machine) acked(id uint32, d Disposition, now time.Time) (Delivery, bool
 		m.waking--
 	}
 	var discard []Version
-	if it.kept && d != Keep {
+	if it.own() && d != Keep {
 		discard = append(discard, it.Version())
 	}
 	switch {
 	case it.under == nil:
 	case d == Delivered:
-		discard = append(discard, it.under.Version())
+		if it.under.own() {
+			discard = append(discard, it.under.Version())
+		}
 	case s.waiting == nil:
 		s.waiting = it.under
 	default:
@@ -268,15 +300,15 @@ func (m *machine) replayable(now time.Time) (n int) {
 	return n
 }
 
-// slot returns the slot of the topic, a new one if there is none. It is valid
-// until the next event.
-func (m *machine) slot(t topicName) *slot {
+// slot returns the slot of the topic, or of the channel if that is not empty, a
+// new one if there is none. It is valid until the next event.
+func (m *machine) slot(t topicName, c apns.ChannelID) *slot {
 	for i := range m.slots {
-		if m.slots[i].topic == t {
+		if m.slots[i].topic == t && m.slots[i].channel == c {
 			return &m.slots[i]
 		}
 	}
-	s := slot{topic: t}
+	s := slot{topic: t, channel: c}
 	if m.filtered {
 		s.class = m.filter.class(t)
 	}

@@ -20,7 +20,7 @@ var forever = time.Unix(1<<40, 0)
 // over reports whether the time of a waiting notification is over.
 func (m *machine) over(it *item, now time.Time) bool {
 	if it.kept {
-		return it.Expired(now)
+		return it.expired(now)
 	}
 	return !now.Before(it.Timestamp.Time().Add(m.rules.linger))
 }

@@ -44,6 +44,16 @@ type Config struct {
 	// MaxReplay is how many stored notifications one attachment brings at most;
 	// those beyond it wait for the next one. Zero means 1,024.
 	MaxReplay int
+	// MaxChannels is how many channels one attached device may follow. Zero means
+	// 1,000.
+	MaxChannels int
+	// MaxPublished is how many messages may be on their way to those who follow
+	// their channels before further ones are refused. Zero means 4,096.
+	MaxPublished int
+	// PublishRate is how many devices messages are brought to in a second, so
+	// that a channel that many follow leaves room for all else. Zero means
+	// 50,000.
+	PublishRate int
 	// StoreTimeout bounds each call of the store. Zero means 30 seconds.
 	StoreTimeout time.Duration
 	// Logger receives the faults that nobody waits for. Nil means slog.Default().
@@ -67,6 +77,9 @@ func (c Config) withDefaults() Config {
 	c.MaxBytes = orDefault(c.MaxBytes, 4<<30)
 	c.MaxOffers = orDefault(c.MaxOffers, 1<<16)
 	c.MaxReplay = orDefault(c.MaxReplay, 1024)
+	c.MaxChannels = orDefault(c.MaxChannels, 1000)
+	c.MaxPublished = orDefault(c.MaxPublished, 1<<12)
+	c.PublishRate = orDefault(c.PublishRate, 50_000)
 	c.StoreTimeout = orDefault(c.StoreTimeout, 30*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -80,7 +93,7 @@ func (c Config) validate() error {
 	case c.Store == nil:
 		return errors.New("spool: no store")
 	case c.Window < 0, c.Defer < 0, c.Linger < 0, c.MaxNotifications < 0, c.MaxBytes < 0, c.MaxOffers < 0,
-		c.MaxReplay < 0, c.StoreTimeout < 0:
+		c.MaxReplay < 0, c.MaxChannels < 0, c.MaxPublished < 0, c.PublishRate < 0, c.StoreTimeout < 0:
 		return errors.New("spool: a negative limit")
 	}
 	return nil
@@ -93,6 +106,9 @@ type Spool struct {
 	rules  rules
 	shards [shardCount]shard
 	agenda agenda
+	// channels is who follows what, fanouts what is on its way to them.
+	channels channels
+	fanouts  fanouts
 	// immediate is the store, if it is an ImmediateStore; or nil.
 	immediate ImmediateStore
 	// offers counts the notifications on their way into the store.
@@ -138,8 +154,11 @@ func New(c Config) (*Spool, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.agenda.init()
+	s.channels.last = newest
+	s.fanouts.init(c.PublishRate)
 	s.goroutines.Go(func() { s.agenda.run(ctx, s.due) })
 	s.goroutines.Go(func() { s.expire(ctx) })
+	s.goroutines.Go(func() { s.fanouts.run(ctx) })
 	return s, nil
 }
 
