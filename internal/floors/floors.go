@@ -21,6 +21,7 @@ var Map = map[string]Floor{
 	"internal/door":     0, // accepting connections
 	"internal/envelope": 0, // secrets at rest
 	"internal/load":     0, // pushes in bulk, to measure
+	"internal/wheel":    0, // very many timers
 
 	"wire":       1, // bytes and nouns: provider API, courier protocol
 	"credential": 1, // keys, provider tokens, requests, certificates
