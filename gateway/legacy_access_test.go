@@ -52,7 +52,7 @@ func TestLegacyTopic(t *testing.T) {
 				t.Fatal(err)
 			}
 			o.want(nil)
-			in, err := w.spool.Attach(t.Context(), w.device, tt.env)
+			in, err := w.spool.Attach(t.Context(), w.device, tt.env, spool.NewBell())
 			if err != nil {
 				t.Fatal(err)
 			}

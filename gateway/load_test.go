@@ -37,9 +37,10 @@ func TestManyPushes(t *testing.T) {
 	for i := range devices {
 		w.device = w.newDevice(t, apns.DeviceID(fmt.Sprintf("many %d", i)))
 		tokens[i] = w.deviceToken(t, demo, apns.Sandbox)
-		in := w.attach(t, w.device, demo)
+		bell := spool.NewBell()
+		in := w.attachWaking(t, bell, w.device, demo)
 		last := pushes - devices + i
-		receiving.Go(func() { received[i] = receiveUntil(t, in, last) })
+		receiving.Go(func() { received[i] = receiveUntil(t, in, bell, last) })
 	}
 	q := w.push(t)
 	p := w.dial(t, dialing{})
@@ -84,14 +85,14 @@ func wantAccepted(t *testing.T, p *peer, id uint32) {
 }
 
 // receiveUntil takes what is delivered, up to the push with the number last.
-func receiveUntil(t *testing.T, in *spool.Inbox, last int) (numbers []int) {
+func receiveUntil(t *testing.T, in *spool.Inbox, bell spool.Bell, last int) (numbers []int) {
 	t.Helper()
 	late := time.After(6 * patience)
 	for {
 		d, ok := in.Next()
 		if !ok {
 			select {
-			case <-in.Ready():
+			case <-bell:
 				continue
 			case <-late:
 				t.Errorf("push %d was not delivered; got %v", last, numbers)

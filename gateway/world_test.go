@@ -263,7 +263,13 @@ func (w *world) goneToken(tb testing.TB, topic apns.Topic, env apns.Environment)
 // attach connects a device to the sandbox and has it want the topics.
 func (w *world) attach(tb testing.TB, d apns.DeviceOrdinal, topics ...apns.Topic) *spool.Inbox {
 	tb.Helper()
-	in, err := w.spool.Attach(tb.Context(), d, apns.Sandbox)
+	return w.attachWaking(tb, spool.NewBell(), d, topics...)
+}
+
+// attachWaking is attach with a waker.
+func (w *world) attachWaking(tb testing.TB, by spool.Waker, d apns.DeviceOrdinal, topics ...apns.Topic) *spool.Inbox {
+	tb.Helper()
+	in, err := w.spool.Attach(tb.Context(), d, apns.Sandbox, by)
 	if err != nil {
 		tb.Fatal(err)
 	}

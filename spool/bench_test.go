@@ -60,7 +60,7 @@ func BenchmarkDelivery(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = s.Close() })
-	in, err := s.Attach(b.Context(), 1, apns.Production)
+	in, err := s.Attach(b.Context(), 1, apns.Production, spool.NewBell())
 	if err != nil {
 		b.Fatal(err)
 	}

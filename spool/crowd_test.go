@@ -91,7 +91,8 @@ func (p *phone) has(topics, newest int) bool {
 // connect attaches, takes some notifications, acknowledges most of them, and
 // goes.
 func (p *phone) connect(most int) error {
-	in, err := p.Attach(p.t.Context(), p.device, apns.Production)
+	bell := spool.NewBell()
+	in, err := p.Attach(p.t.Context(), p.device, apns.Production, bell)
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (p *phone) connect(most int) error {
 	}
 	for taken := 0; taken < most; {
 		select {
-		case <-in.Ready():
+		case <-bell:
 		case <-time.After(10 * time.Millisecond):
 			return nil
 		}

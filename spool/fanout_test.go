@@ -77,7 +77,7 @@ func TestFanoutOrder(t *testing.T) {
 		for _, b := range boxes {
 			devices.Go(func() {
 				for i := range messages {
-					<-b.Ready()
+					<-r.bell(b)
 					d, ok := b.Next()
 					if want := fmt.Sprint(i); !ok || string(d.Notification.Payload) != want {
 						t.Errorf("got %q, %t, want %q", d.Notification.Payload, ok, want)
@@ -151,7 +151,7 @@ func TestFanoutAmongComings(t *testing.T) {
 					t.Errorf("subscribe: %v", err)
 				}
 				for range rand.IntN(8) {
-					<-box.Ready()
+					<-r.bell(box)
 					for m, ok := box.Next(); ok; m, ok = box.Next() {
 						if m.Timestamp <= seen {
 							t.Errorf("got %d after %d", m.Timestamp, seen)
@@ -192,8 +192,10 @@ func BenchmarkFanout(b *testing.B) {
 	}
 	defer func() { _ = s.Close() }()
 	boxes := make([]*spool.Inbox, devices)
+	bells := make([]spool.Bell, devices)
 	for i := range boxes {
-		if boxes[i], err = s.Attach(b.Context(), apns.DeviceOrdinal(i+1), apns.Production); err != nil {
+		bells[i] = spool.NewBell()
+		if boxes[i], err = s.Attach(b.Context(), apns.DeviceOrdinal(i+1), apns.Production, bells[i]); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := boxes[i].SetFilter(b.Context(), spool.Filter{Enabled: []apns.TopicHash{demo.Hash()}}); err != nil {
@@ -211,8 +213,8 @@ func BenchmarkFanout(b *testing.B) {
 			b.Fatal(err)
 		}
 		publishing += time.Since(at)
-		for _, box := range boxes {
-			<-box.Ready()
+		for i, box := range boxes {
+			<-bells[i]
 			d, ok := box.Next()
 			if !ok {
 				b.Fatal("nothing came")

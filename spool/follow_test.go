@@ -68,7 +68,7 @@ func TestBroadcast(t *testing.T) {
 		one, other := r.follower(1, on(stores, 0)), r.attach(2, true)
 		r.nothing(one)
 		first := r.say(stores, "first")
-		if !isReady(one) || isReady(other) {
+		if !r.isReady(one) || r.isReady(other) {
 			t.Error("want a wake-up for the one who follows, and for nobody else")
 		}
 		r.nothing(other)
@@ -366,10 +366,10 @@ func TestEndChannel(t *testing.T) {
 		}
 		r.say(stores, "too late")
 		want := []spool.EndedChannel{{ID: channel, Topic: demo}}
-		if got := in.Ended(); !isReady(in) || !cmp.Equal(got, want) {
+		if got := in.Ended(); !r.isReady(in) || !cmp.Equal(got, want) {
 			t.Errorf("got %v, want %v and a wake-up", got, want)
 		}
-		if got := slices.Concat(in.Ended(), other.Ended()); got != nil || isReady(other) {
+		if got := slices.Concat(in.Ended(), other.Ended()); got != nil || r.isReady(other) {
 			t.Errorf("got %v for others, or again, want nothing", got)
 		}
 		r.nothing(in)

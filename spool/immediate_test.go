@@ -48,7 +48,7 @@ func TestOfferNow(t *testing.T) {
 	_, atOnce := r.store.(spool.ImmediateStore)
 	attach := func(d apns.DeviceOrdinal, f spool.Filter) *spool.Inbox {
 		t.Helper()
-		in, err := r.Attach(t.Context(), d, apns.Production)
+		in, err := r.Attach(t.Context(), d, apns.Production, spool.NewBell())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestOfferNow(t *testing.T) {
 // stored and what waits for a device is whole all the same.
 func TestBorrowed(t *testing.T) {
 	r := open(t, spool.Config{})
-	in, err := r.Attach(t.Context(), 2, apns.Production)
+	in, err := r.Attach(t.Context(), 2, apns.Production, spool.NewBell())
 	if err != nil {
 		t.Fatal(err)
 	}

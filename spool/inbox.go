@@ -66,15 +66,14 @@ type Delivery struct {
 type Inbox struct {
 	spool *Spool
 	box   Mailbox
-	ready chan struct{} // capacity 1
-	done  chan struct{}
+	waker Waker
 
 	// The rest is guarded by the lock of the shard.
 
 	machine machine
 	// following is the channels that the device follows; nil for none.
 	following *following
-	ended     bool      // done is closed
+	ended     bool
 	alarm     time.Time // when the agenda has it; zero if it has not
 
 	place int // in the agenda's heap; guarded by the agenda's lock
@@ -83,13 +82,14 @@ type Inbox struct {
 // Attach begins the delivery to a device that connected. The last one wins: an
 // earlier inbox of the device in this environment ends, and what was
 // unacknowledged on it waits again. Nothing is handed out before
-// Inbox.SetFilter.
+// Inbox.SetFilter. The waker is told when there is something to do, perhaps
+// before Attach has returned.
 //
 // The error is an *apns.Rejection with apns.Shutdown after Close; any other is a
 // fault of the store.
-func (s *Spool) Attach(ctx context.Context, d apns.DeviceOrdinal, e apns.Environment) (*Inbox, error) {
+func (s *Spool) Attach(ctx context.Context, d apns.DeviceOrdinal, e apns.Environment, w Waker) (*Inbox, error) {
 	in := &Inbox{
-		spool: s, box: Mailbox{d, e}, ready: make(chan struct{}, 1), done: make(chan struct{}),
+		spool: s, box: Mailbox{d, e}, waker: w,
 		machine: newMachine(&s.rules, !s.config.AssumeInactive), place: nowhere,
 	}
 	sh := s.shard(d)
@@ -130,12 +130,13 @@ func (s *Spool) load(ctx context.Context, box Mailbox) ([]Entry, error) {
 	return entries, nil
 }
 
-// Ready wakes the goroutine that pulls: it receives when Next may have something
-// again. It holds one wake-up, so call Next until it has no more.
-func (in *Inbox) Ready() <-chan struct{} { return in.ready }
-
-// Done is closed when the inbox has ended, see ErrDetached.
-func (in *Inbox) Done() <-chan struct{} { return in.done }
+// Detached reports whether the inbox has ended, see ErrDetached.
+func (in *Inbox) Detached() bool {
+	sh := in.shard()
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return in.ended
+}
 
 // SetFilter tells what the device wants, in place of what it told before, and
 // returns how many stored notifications may be delivered now. If that is none at
@@ -181,7 +182,7 @@ func (in *Inbox) Lists(t apns.TopicHash) bool {
 }
 
 // Next returns the next notification that may be delivered now, and marks it
-// unacknowledged. It never blocks, and does no I/O. After Done it has nothing.
+// unacknowledged. It never blocks, and does no I/O. After the end it has nothing.
 func (in *Inbox) Next() (Delivery, bool) {
 	sh := in.shard()
 	sh.mu.Lock()
@@ -241,18 +242,14 @@ func (in *Inbox) end() {
 	in.following.leave()
 	in.following = nil
 	in.setAlarm(time.Time{})
-	close(in.done)
+	in.waker.Wake()
 }
 
 // apply carries out the effects that need no I/O. The lock is held.
 func (in *Inbox) apply(eff effects) {
 	in.setAlarm(eff.alarm)
-	if !eff.wake {
-		return
-	}
-	select {
-	case in.ready <- struct{}{}:
-	default: // it holds a wake-up already
+	if eff.wake {
+		in.waker.Wake()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +26,7 @@ type room struct {
 	*spool.Spool
 	t     *testing.T
 	store spool.Store
+	bells sync.Map // spool.Bell, by the *spool.Inbox that attach returned
 }
 
 // open returns a spool over the configuration's store, a model if it has none.
@@ -45,7 +47,7 @@ func open(t *testing.T, c spool.Config) *room {
 			t.Errorf("close: %v", err)
 		}
 	})
-	return &room{s, t, c.Store}
+	return &room{Spool: s, t: t, store: c.Store}
 }
 
 func to(d apns.DeviceOrdinal) apns.Address {
@@ -75,10 +77,12 @@ func (r *room) offer(d apns.DeviceOrdinal, n apns.Notification) spool.Receipt {
 // attach returns an inbox; with a filter that enables demo if it is to be.
 func (r *room) attach(d apns.DeviceOrdinal, filtered bool) *spool.Inbox {
 	r.t.Helper()
-	in, err := r.Attach(r.t.Context(), d, apns.Production)
+	bell := spool.NewBell()
+	in, err := r.Attach(r.t.Context(), d, apns.Production, bell)
 	if err != nil {
 		r.t.Fatalf("attach: %v", err)
 	}
+	r.bells.Store(in, bell)
 	if filtered {
 		r.filter(in, spool.Filter{Enabled: []apns.TopicHash{demo.Hash()}})
 	}
@@ -126,10 +130,17 @@ func (r *room) stored(want int64) {
 	}
 }
 
+// bell returns that of what attach returned.
+func (r *room) bell(in *spool.Inbox) spool.Bell {
+	b, _ := r.bells.Load(in)
+	bell, _ := b.(spool.Bell)
+	return bell
+}
+
 // isReady reports whether a wake-up is there, and takes it.
-func isReady(in *spool.Inbox) bool {
+func (r *room) isReady(in *spool.Inbox) bool {
 	select {
-	case <-in.Ready():
+	case <-r.bell(in):
 		return true
 	default:
 		return false
@@ -159,10 +170,10 @@ func TestRoad(t *testing.T) {
 
 		in := r.attach(1, false)
 		r.nothing(in)
-		if isReady(in) {
+		if r.isReady(in) {
 			t.Error("ready before the filter")
 		}
-		if got := r.filter(in, spool.Filter{Enabled: []apns.TopicHash{demo.Hash()}}); got != 1 || !isReady(in) {
+		if got := r.filter(in, spool.Filter{Enabled: []apns.TopicHash{demo.Hash()}}); got != 1 || !r.isReady(in) {
 			t.Errorf("filter: got %d stored, want 1 and a wake-up", got)
 		}
 		got := r.next(in, `{"n":1}`)
@@ -185,7 +196,7 @@ func TestRoad(t *testing.T) {
 		}
 
 		r.offer(1, notification(`{"n":2}`, apns.PriorityImmediate, apns.Expiration{}))
-		if !isReady(in) {
+		if !r.isReady(in) {
 			t.Error("not ready after an offer")
 		}
 		if d := r.next(in, `{"n":2}`); d.Stored || d.Last || d.MessageID != 2 {
@@ -208,7 +219,7 @@ func TestEnvironmentsAreApart(t *testing.T) {
 	}
 	r.offer(1, notification("p", 10, apns.Expiration{}))
 	in := r.attach(1, true)
-	other, err := r.Attach(t.Context(), 1, apns.Sandbox)
+	other, err := r.Attach(t.Context(), 1, apns.Sandbox, spool.NewBell())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,10 +266,8 @@ func TestLastAttachWins(t *testing.T) {
 	earlier := r.attach(1, true)
 	d := r.next(earlier, "n")
 	in := r.attach(1, true)
-	select {
-	case <-earlier.Done():
-	default:
-		t.Error("the earlier inbox has not ended")
+	if !earlier.Detached() || !r.isReady(earlier) {
+		t.Error("the earlier inbox has not ended, or nobody was told")
 	}
 	if _, err := earlier.Ack(t.Context(), d.MessageID, spool.Delivered); !errors.Is(err, spool.ErrDetached) {
 		t.Errorf("ack: got error %v, want %v", err, spool.ErrDetached)
@@ -297,14 +306,14 @@ func TestDeferred(t *testing.T) {
 		inboxes[1].Detach()
 		inboxes[2].SetActive(time.Now().Add(time.Second))
 		r.next(inboxes[2], "low")
-		if !isReady(inboxes[2]) {
+		if !r.isReady(inboxes[2]) {
 			t.Error("not ready when active")
 		}
 		if got := r.Scheduled(); got != 2 {
 			t.Errorf("scheduled: got %d, want 2", got)
 		}
 		for _, i := range []int{0, 3} {
-			<-inboxes[i].Ready()
+			<-r.bell(inboxes[i])
 			if got, want := time.Since(start), time.Duration(i+15)*time.Minute; got != want {
 				t.Errorf("device %d: released after %v, want %v", i+1, got, want)
 			}
@@ -331,12 +340,12 @@ func TestDeferredMoves(t *testing.T) {
 		low(2, "second")
 		time.Sleep(time.Minute)
 		low(1, "first") // its time begins anew
-		<-second.Ready()
+		<-r.bell(second)
 		if got, want := time.Since(start), 16*time.Minute; got != want {
 			t.Errorf("second device: released after %v, want %v", got, want)
 		}
 		r.next(second, "second")
-		<-first.Ready()
+		<-r.bell(first)
 		if got, want := time.Since(start), 17*time.Minute; got != want {
 			t.Errorf("first device: released after %v, want %v", got, want)
 		}
@@ -567,7 +576,7 @@ func TestStoreFaults(t *testing.T) {
 		r.offer(1, notification("n", 10, apns.Expiration{}))
 
 		store.onLoad = fail
-		if _, err := r.Attach(t.Context(), 1, apns.Production); !errors.Is(err, boom) {
+		if _, err := r.Attach(t.Context(), 1, apns.Production, spool.NewBell()); !errors.Is(err, boom) {
 			t.Errorf("attach: got error %v, want %v", err, boom)
 		}
 		if got := r.Stats().Attached; got != 0 {
@@ -607,7 +616,7 @@ func TestStoreDeadline(t *testing.T) {
 		if got := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || got != time.Second {
 			t.Errorf("offer: got error %v after %v, want %v after a second", err, got, context.DeadlineExceeded)
 		}
-		_, err = r.Attach(t.Context(), 1, apns.Production)
+		_, err = r.Attach(t.Context(), 1, apns.Production, spool.NewBell())
 		if got := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || got != 2*time.Second {
 			t.Errorf("attach: got error %v after %v, want %v after two seconds", err, got, context.DeadlineExceeded)
 		}
@@ -666,7 +675,8 @@ func TestClose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in, err := s.Attach(t.Context(), 1, apns.Production)
+		bell := spool.NewBell()
+		in, err := s.Attach(t.Context(), 1, apns.Production, bell)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -685,12 +695,15 @@ func TestClose(t *testing.T) {
 			t.Errorf("close returned %v before the store did", err)
 		default:
 		}
-		<-in.Done()
+		<-bell
+		if !in.Detached() {
+			t.Error("the inbox has not ended")
+		}
 		_, err = s.Offer(t.Context(), to(1), deviceToken(1), n)
 		rejected(t, "offer", err, apns.Shutdown)
 		_, err = s.Offer(t.Context(), to(2), deviceToken(2), notification("n", 10, apns.DoNotStore))
 		rejected(t, "offer of what is not to be stored", err, apns.Shutdown)
-		_, err = s.Attach(t.Context(), 1, apns.Production)
+		_, err = s.Attach(t.Context(), 1, apns.Production, spool.NewBell())
 		rejected(t, "attach", err, apns.Shutdown)
 		close(release)
 		if err := <-offered; err != nil {

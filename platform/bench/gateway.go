@@ -71,7 +71,7 @@ func (p *part) serveGateway(ctx context.Context, setup gatewaySetup) (err error)
 		return err
 	}
 	for _, sink := range sinks {
-		running.Go(func() { drainInbox(ctx, sink) })
+		running.Go(func() { sink.drain(ctx) })
 	}
 	var serving error
 	running.Go(func() {
@@ -94,7 +94,7 @@ func listen(ctx context.Context) (net.Listener, error) {
 // enter gives a platform a team with an App ID, a certificate and a key, and
 // devices, and returns what a sender has of it; and the inboxes of the devices
 // that are connected.
-func enter(ctx context.Context, world *platform.Platform, setup gatewaySetup) (t target, sinks []*spool.Inbox, err error) {
+func enter(ctx context.Context, world *platform.Platform, setup gatewaySetup) (t target, sinks []sink, err error) {
 	if err := t.develop(ctx, world); err != nil {
 		return t, nil, err
 	}
@@ -111,14 +111,15 @@ func enter(ctx context.Context, world *platform.Platform, setup gatewaySetup) (t
 		if i >= setup.Attached {
 			continue
 		}
-		in, err := world.Spool.Attach(ctx, d, environment)
+		bell := spool.NewBell()
+		in, err := world.Spool.Attach(ctx, d, environment, bell)
 		if err != nil {
 			return t, nil, err
 		}
 		if _, err := in.SetFilter(ctx, spool.Filter{Enabled: []apns.TopicHash{topic.Hash()}}); err != nil {
 			return t, nil, err
 		}
-		sinks = append(sinks, in)
+		sinks = append(sinks, sink{in, bell})
 	}
 	return t, sinks, nil
 }
@@ -149,19 +150,23 @@ func (t *target) develop(ctx context.Context, world *platform.Platform) error {
 	return nil
 }
 
-// drainInbox is a device that acknowledges all it gets, until ctx ends.
-func drainInbox(ctx context.Context, in *spool.Inbox) {
-	defer in.Detach()
-	for {
-		for d, ok := in.Next(); ok; d, ok = in.Next() {
+// sink is a device that acknowledges all it gets.
+type sink struct {
+	in   *spool.Inbox
+	bell spool.Bell
+}
+
+// drain takes what comes until ctx or the inbox ends.
+func (s sink) drain(ctx context.Context) {
+	defer s.in.Detach()
+	for !s.in.Detached() {
+		for d, ok := s.in.Next(); ok; d, ok = s.in.Next() {
 			// It fails only if the notification has expired or the spool has
 			// ended, and there is nobody to tell.
-			_, _ = in.Ack(ctx, d.MessageID, spool.Delivered)
+			_, _ = s.in.Ack(ctx, d.MessageID, spool.Delivered)
 		}
 		select {
-		case <-in.Ready():
-		case <-in.Done():
-			return
+		case <-s.bell:
 		case <-ctx.Done():
 			return
 		}
