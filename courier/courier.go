@@ -5,10 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,6 +39,16 @@ type Config struct {
 	// activations together, that have not proved who they are. Further ones are
 	// closed at once, before any cryptography. Zero means 16,384.
 	MaxUnproven int
+	// MaxUnprovenPerPrefix is how many of them may come from one network, an
+	// IPv4 /24 or an IPv6 /56; from the machine itself any number may. Zero
+	// means a sixteenth of MaxUnproven, negative any number.
+	MaxUnprovenPerPrefix int
+	// MaxHandshakes is how many TLS handshakes are computed at a time. Others
+	// wait for 5 s at most, and are closed then. Zero means twice GOMAXPROCS.
+	MaxHandshakes int
+	// MaxAcceptsPerSecond is how many connections may come in a second. Further
+	// ones are closed at once. Zero means any number.
+	MaxAcceptsPerSecond int
 	// WriteTimeout bounds each write to a device. Zero means 30 seconds.
 	WriteTimeout time.Duration
 	// MaxConnects is how often a device may connect in a minute. Further
@@ -85,9 +95,10 @@ type Courier struct {
 	pace       pace
 	sessions   roster
 	draining   atomic.Bool
-	unproven   atomic.Int64 // connections that have not proved who they are
+	entrance   admission // knows the connections that have not proved who they are
+	turnstile  turnstile
 	// connected is the connections that have, by the device that each is of.
-	connected door.Roll[apns.DeviceID, *link]
+	connected door.Roll[apns.DeviceID, line]
 }
 
 // New returns a courier, or says what the configuration lacks.
@@ -107,13 +118,19 @@ func New(cfg Config) (*Courier, error) {
 	if cfg.DrainSpread < 0 {
 		return nil, errors.New("courier: DrainSpread is negative")
 	}
+	if cfg.MaxUnprovenPerPrefix == 0 {
+		cfg.MaxUnprovenPerPrefix = max(1, cfg.MaxUnproven/16)
+	}
+	if cfg.MaxHandshakes == 0 {
+		cfg.MaxHandshakes = 2 * runtime.GOMAXPROCS(0)
+	}
 	if cfg.WriteTimeout == 0 {
 		cfg.WriteTimeout = 30 * time.Second
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Courier{
+	c := &Courier{
 		cfg: cfg,
 		tls: &tls.Config{
 			MinVersion:     tls.VersionTLS12,
@@ -124,9 +141,16 @@ func New(cfg Config) (*Courier, error) {
 			// Older devices prove themselves in TLS, newer ones in Connect.
 			ClientAuth: tls.VerifyClientCertIfGiven,
 			ClientCAs:  cfg.Portal.DeviceRoots(),
+			// What is waiting for a device goes in one record, and one write.
+			DynamicRecordSizingDisabled: true,
 		},
 		activation: newActivation(cfg),
-	}, nil
+		entrance: admission{
+			most: cfg.MaxUnproven, mostPerPrefix: cfg.MaxUnprovenPerPrefix, rate: float64(cfg.MaxAcceptsPerSecond),
+		},
+	}
+	c.turnstile.open(cfg.MaxHandshakes)
+	return c, nil
 }
 
 const alpnHTTP = "http/1.1"
@@ -155,65 +179,17 @@ func (c *Courier) Serve(stop context.Context, l net.Listener) error {
 	})
 	l = accepting
 	beside.Go(func() { c.endRevoked(ctx) })
+	on := startLoops(ctx)
+	defer on.stop()
+	defer context.AfterFunc(ctx, on.cutAll)()
 	given := newHandoff(l.Addr())
 	c.serveActivation(ctx, &beside, given)
 	if err := door.Serve(ctx, l, c.cfg.Logger, func(ctx context.Context, raw net.Conn) {
-		c.serveConn(ctx, raw, given)
+		c.serveConn(ctx, raw, given, on)
 	}); err != nil {
 		return fmt.Errorf("courier: %w", err)
 	}
 	return nil
-}
-
-// serveConn serves one connection until it ends.
-func (c *Courier) serveConn(ctx context.Context, raw net.Conn, web *handoff) {
-	log := c.cfg.Logger.With(slog.String("remote", raw.RemoteAddr().String()))
-	leave, ok := c.enter()
-	if !ok {
-		_ = raw.Close()
-		log.DebugContext(ctx, "connection was refused, too many have not proved who they are")
-		return
-	}
-	defer leave()
-	conn := tls.Server(raw, c.tls)
-	defer func() { _ = conn.Close() }()
-	stay := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	defer stay()
-	by := time.Now().Add(connectTimeout)
-	_ = conn.SetDeadline(by)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		log.DebugContext(ctx, "device connection failed in TLS", slog.Any("error", err))
-		return
-	}
-	var first [1]byte
-	if _, err := io.ReadFull(conn, first[:]); err != nil {
-		log.DebugContext(ctx, "device connection ended before Connect", slog.Any("error", err))
-		return
-	}
-	state := conn.ConnectionState()
-	if p := state.NegotiatedProtocol; p == alpnHTTP || p == "" && isLetter(first[0]) {
-		_ = conn.SetDeadline(time.Time{}) // the web server has its own
-		stay()                            // as for the end
-		web.give(ctx, &peeked{Conn: conn, first: first[:], done: make(chan struct{})})
-		return
-	}
-	d := &dialogue{
-		link:     &link{conn: conn, first: first[0], timeout: c.cfg.WriteTimeout},
-		greeting: newGreeting(c, state, c.environment(state.ServerName)),
-		log:      log, greetBy: by, proven: leave,
-	}
-	err := d.serve(ctx)
-	log.DebugContext(ctx, "device connection ended", slog.Any("reason", err))
-}
-
-// enter counts a connection as one that has not proved who it is. It reports
-// false if there are too many; that is before any work is done for it.
-func (c *Courier) enter() (leave func(), ok bool) {
-	if c.unproven.Add(1) > int64(c.cfg.MaxUnproven) {
-		c.unproven.Add(-1)
-		return nil, false
-	}
-	return sync.OnceFunc(func() { c.unproven.Add(-1) }), true
 }
 
 func isLetter(b byte) bool { return 'A' <= b && b <= 'Z' }

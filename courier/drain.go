@@ -20,8 +20,9 @@ const drainReason = "drain"
 
 // roster is the sessions there are. The zero roster is empty.
 type roster struct {
-	mu  sync.Mutex
-	all map[*session]struct{} // guarded by mu
+	mu    sync.Mutex
+	all   map[*session]struct{} // guarded by mu
+	empty chan struct{}         // closed when the last one leaves; nil if nobody waits; guarded by mu
 }
 
 func (r *roster) enter(s *session) {
@@ -37,6 +38,24 @@ func (r *roster) leave(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.all, s)
+	if len(r.all) == 0 && r.empty != nil {
+		close(r.empty)
+		r.empty = nil
+	}
+}
+
+// emptied returns a channel that is closed when there is no session, the next
+// time.
+func (r *roster) emptied() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	empty := make(chan struct{})
+	if len(r.all) == 0 {
+		close(empty)
+	} else {
+		r.empty = empty
+	}
+	return empty
 }
 
 func (r *roster) has(s *session) bool {
@@ -75,11 +94,9 @@ func (c *Courier) drain(ctx context.Context) {
 	began, spread := time.Now(), c.cfg.DrainSpread
 	sessions := c.sessions.byIdleness()
 	c.cfg.Logger.InfoContext(ctx, "courier drains", slog.Int("devices", len(sessions)), slog.Duration("spread", spread))
-	var parting sync.WaitGroup
-	defer parting.Wait()
 	part := func(s *session) {
 		if c.sessions.has(s) {
-			parting.Go(func() { s.part(ctx) })
+			s.on.part()
 		}
 	}
 	var busy []*session
@@ -99,6 +116,13 @@ func (c *Courier) drain(ctx context.Context) {
 	for _, s := range busy {
 		part(s)
 	}
+	last := time.NewTimer(partingTime)
+	defer last.Stop()
+	select {
+	case <-c.sessions.emptied():
+	case <-last.C:
+	case <-ctx.Done():
+	}
 }
 
 // sleepUntil waits for a time. It reports false if ctx ended before.
@@ -113,40 +137,31 @@ func sleepUntil(ctx context.Context, at time.Time) bool {
 	}
 }
 
-// seenAt returns when the last frame came.
+// seenAt returns when the last frame came. It may be called from any goroutine.
 func (s *session) seenAt() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.life.seenAt
 }
 
-// busy reports whether the device has something to acknowledge.
+// busy reports whether the device has something to acknowledge. It may be called
+// from any goroutine.
 func (s *session) busy() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.life.unacked) > 0
 }
 
-// part tells the device to leave, in the words that it knows, and closes its
-// connection if it does not within partingTime.
-func (s *session) part(ctx context.Context) {
-	defer s.on.cut()
+// part tells the device to leave, in the words that it knows, which are appended
+// to out; after partingTime its connection ends. After an error it is to be
+// closed at once.
+func (s *session) part(now time.Time, out []byte) ([]byte, error) {
 	words := s.farewell()
 	if len(words) == 0 {
-		return
+		return out, errDraining
 	}
-	over := time.AfterFunc(partingTime, s.on.cut) // ends a write that blocks, too
-	defer over.Stop()
-	if s.on.write(words) != nil {
-		return
-	}
-	timer := time.NewTimer(partingTime)
-	defer timer.Stop()
-	select {
-	case <-s.inbox.Done(): // it has left
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	s.partBy = now.Add(partingTime)
+	return append(out, words...), nil
 }
 
 // farewell returns what a device is told that is to leave.

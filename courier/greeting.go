@@ -65,10 +65,10 @@ func connectAck(status wire.ConnectStatus, now time.Time) wire.ConnectAck {
 	}
 }
 
-// connect makes a session on a link for the device that m proves to be. The
+// connect makes a session on a line for the device that m proves to be. The
 // error is a refusedError if it does not, a partingError if it is not the time;
 // any other is a fault of a store, or the stop of the spool.
-func (g greeting) connect(ctx context.Context, m wire.Connect, now time.Time, on *link) (*session, error) {
+func (g greeting) connect(ctx context.Context, m wire.Connect, now time.Time, on line) (*session, error) {
 	if g.courier.draining.Load() {
 		return nil, g.refuseDraining(now)
 	}
@@ -90,7 +90,7 @@ func (g greeting) connect(ctx context.Context, m wire.Connect, now time.Time, on
 		}
 	default:
 	}
-	s, err := g.attach(ctx, id, m, now)
+	s, err := g.attach(ctx, id, m, now, on)
 	if err != nil {
 		connected.Leave(id, on)
 		return nil, err
@@ -101,9 +101,11 @@ func (g greeting) connect(ctx context.Context, m wire.Connect, now time.Time, on
 }
 
 // attach makes a session for a device that presents a base token in m, or none.
-func (g greeting) attach(ctx context.Context, id apns.DeviceID, m wire.Connect, now time.Time) (*session, error) {
+func (g greeting) attach(ctx context.Context, id apns.DeviceID, m wire.Connect, now time.Time, on line) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	on.yield()
+	defer on.resume()
 	reg := g.courier.cfg.Registry
 	device, err := reg.EnterDevice(ctx, id)
 	if err != nil {
@@ -114,7 +116,7 @@ func (g greeting) attach(ctx context.Context, id apns.DeviceID, m wire.Connect, 
 	if of, err := reg.OpenBaseToken(m.BaseToken, g.env); err == nil && of != device {
 		return nil, refuse("device %s: the base token is of another device", id)
 	}
-	inbox, err := g.courier.cfg.Spool.Attach(ctx, device, g.env)
+	inbox, err := g.courier.cfg.Spool.Attach(ctx, device, g.env, on)
 	if err != nil {
 		return nil, fmt.Errorf("device %s: %w", id, err)
 	}

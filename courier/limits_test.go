@@ -10,32 +10,6 @@ import (
 	"github.com/heraldpush/herald/wire"
 )
 
-// TestKeepRest checks that one large frame does not cost a connection memory
-// for as long as it lasts.
-func TestKeepRest(t *testing.T) {
-	for _, tt := range []struct {
-		name                 string
-		size, filled, handle int
-		want                 int // capacity
-	}{
-		{"small, all handled", restBytes, 100, 100, restBytes},
-		{"small, a rest", restBytes, 100, 90, restBytes},
-		{"large, all handled", 128 << 10, 64 << 10, 64 << 10, restBytes},
-		{"large, a small rest", 128 << 10, 64 << 10, 64<<10 - restBytes + 1, restBytes},
-		{"large, a large rest", 128 << 10, 64 << 10, 1 << 10, 128 << 10},
-	} {
-		buf := make([]byte, tt.filled, tt.size)
-		buf[tt.filled-1] = 7
-		got := keepRest(buf, tt.handle)
-		if cap(got) != tt.want || len(got) != tt.filled-tt.handle {
-			t.Errorf("%s: got %d of %d bytes, want %d of %d", tt.name, len(got), cap(got), tt.filled-tt.handle, tt.want)
-		}
-		if len(got) > 0 && got[len(got)-1] != 7 {
-			t.Errorf("%s: the rest was not kept", tt.name)
-		}
-	}
-}
-
 // TestNonces checks that no nonce opens a second connection for as long as its
 // time is good.
 func TestNonces(t *testing.T) {

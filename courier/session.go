@@ -14,8 +14,9 @@ import (
 	"github.com/heraldpush/herald/wire"
 )
 
-// session is the connection of a device that has identified itself. Its
-// methods return the frames to be written; they do no I/O of their own.
+// session is the conversation with a device that has identified itself. Its
+// methods return the frames to be written; they do no I/O of their own. They are
+// for one goroutine at a time, but for those that say otherwise.
 type session struct {
 	courier *Courier
 	env     apns.Environment
@@ -24,12 +25,14 @@ type session struct {
 	device  apns.DeviceOrdinal
 	base    apns.BaseToken
 	inbox   *spool.Inbox
-	on      *link // that it is on
+	on      line // that it is on
 
 	tokens int // device tokens asked for on this connection
 	active activity
 
-	mu       sync.Mutex // notifications are written while frames are handled
+	partBy time.Time // when the device must have left; zero if it need not
+
+	mu       sync.Mutex // others ask how idle a session is
 	filterBy time.Time  // when the first Filter must have come; zero once it has; guarded by mu
 	life     liveness   // guarded by mu
 }
@@ -164,15 +167,8 @@ func (s *session) gone(status wire.AckStatus, d spool.Delivery) bool {
 	if status != wire.AckUnknownTopic {
 		return status == wire.AckNotOurs
 	}
-	if d.Stored || s.inbox.Lists(d.Address.Topic) {
-		return false
-	}
-	select {
-	case <-s.inbox.Done(): // it lists nothing any more
-		return false
-	default:
-		return true
-	}
+	// An inbox that has ended lists nothing any more.
+	return !d.Stored && !s.inbox.Lists(d.Address.Topic) && !s.inbox.Detached()
 }
 
 // remove unregisters the app that a notification was for, unless it has had
@@ -301,14 +297,16 @@ func (s *session) keepAlive(f wire.Frame, now time.Time, out []byte) ([]byte, er
 }
 
 // due returns when tick is to be called. It is to be asked again after each
-// frame that was handled, and after each notification that was written. It may
-// be called while another method runs.
+// frame that was handled, and after each notification that was written.
 func (s *session) due() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := s.life.due()
 	if !s.filterBy.IsZero() {
 		at = earlier(at, s.filterBy)
+	}
+	if !s.partBy.IsZero() {
+		at = earlier(at, s.partBy)
 	}
 	return at
 }
@@ -318,7 +316,10 @@ func (s *session) due() time.Time {
 func (s *session) tick(now time.Time, out []byte) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.filterBy.IsZero() && !now.Before(s.filterBy) {
+	switch {
+	case !s.partBy.IsZero() && !now.Before(s.partBy):
+		return out, errDraining
+	case !s.filterBy.IsZero() && !now.Before(s.filterBy):
 		return out, errNoFilter
 	}
 	respond, err := s.life.tick(now)

@@ -43,7 +43,7 @@ func TestFanoutIsPaced(t *testing.T) {
 		r.next(few, "for few")
 		reached := func() (n int) {
 			for _, b := range boxes {
-				if isReady(b) {
+				if r.isReady(b) {
 					n++
 				}
 			}

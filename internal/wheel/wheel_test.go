@@ -1,6 +1,7 @@
 package wheel_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -45,7 +46,7 @@ func TestWheel(t *testing.T) {
 		{4096 * s, 4096 * s},
 		{49 * time.Hour, 49 * time.Hour},
 		{40000 * time.Hour, 40000 * time.Hour},
-		{1<<63 - 1, (1<<63 - 1) / s * s},
+		{math.MaxInt64, math.MaxInt64 - math.MaxInt64%s},
 	} {
 		w := wheel.New[int](epoch, s)
 		timer := wheel.Timer[int]{Value: 1}
