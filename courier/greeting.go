@@ -120,13 +120,15 @@ func (g greeting) attach(ctx context.Context, id apns.DeviceID, m wire.Connect, 
 	if err != nil {
 		return nil, fmt.Errorf("device %s: %w", id, err)
 	}
-	return &session{
+	s := &session{
 		courier: g.courier, env: g.env, herald: g.herald,
 		id: id, device: device, base: reg.BaseToken(device, g.env), inbox: inbox,
 		active:   activity{interval: m.ActiveInterval},
 		filterBy: now.Add(filterTimeout),
-		life:     liveness{seenAt: now},
-	}, nil
+		life:     liveness{seenAt: now, probes: g.herald},
+	}
+	s.resume(ctx, m)
+	return s, nil
 }
 
 // identify returns the device that m proves to be, by certificate and signed

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/heraldpush/herald/wire"
 )
 
 // Limits in time for a device that says nothing
@@ -43,7 +45,15 @@ type liveness struct {
 	// none was.
 	quietFrom time.Time
 	unacked   []unacked // what was written and not acknowledged, the oldest first
+	// probes says that the device answers a CancelKeepAlive at any time. Then it is
+	// asked before it is given up for its silence.
+	probes   bool
+	probedAt time.Time // when it was asked; zero if it was not since seenAt
 }
+
+// probeTimeout is how long a device may take to answer that is asked whether it
+// is there.
+const probeTimeout = 20 * time.Second
 
 // unacked is a notification that was written.
 type unacked struct {
@@ -55,7 +65,7 @@ type unacked struct {
 // waited for: a frame is a sign of life, and the device that sends one does not
 // sleep.
 func (l *liveness) seen(now time.Time) {
-	l.seenAt, l.respondAt, l.quietFrom = now, time.Time{}, time.Time{}
+	l.seenAt, l.respondAt, l.quietFrom, l.probedAt = now, time.Time{}, time.Time{}, time.Time{}
 }
 
 // keepAlive is told of a KeepAlive, with the interval that the device announced,
@@ -85,15 +95,11 @@ func (l *liveness) wrote(id uint32, now time.Time) {
 	l.unacked = append(l.unacked, unacked{id, now})
 }
 
-// acked is told of an acknowledgement.
-func (l *liveness) acked(id uint32) {
-	i := slices.IndexFunc(l.unacked, func(u unacked) bool { return u.id == id })
-	switch {
-	case i < 0:
-	case len(l.unacked) == 1:
+// acked is told of an acknowledgement of all from first to last.
+func (l *liveness) acked(first, last uint32) {
+	l.unacked = slices.DeleteFunc(l.unacked, func(u unacked) bool { return first <= u.id && u.id <= last })
+	if len(l.unacked) == 0 {
 		l.unacked = nil // most devices have none, most of the time
-	default:
-		l.unacked = slices.Delete(l.unacked, i, i+1)
 	}
 }
 
@@ -109,9 +115,17 @@ func (l *liveness) idle() time.Duration {
 	return max(2*interval+idleMargin, idleLeast)
 }
 
+// silent returns when the device was silent for too long.
+func (l *liveness) silent() time.Time {
+	if !l.probedAt.IsZero() {
+		return l.probedAt.Add(probeTimeout)
+	}
+	return l.seenAt.Add(l.idle())
+}
+
 // due returns when tick is to be called, if nothing happens before.
 func (l *liveness) due() time.Time {
-	at := l.seenAt.Add(l.idle())
+	at := l.silent()
 	if !l.quietFrom.IsZero() {
 		at = earlier(at, l.quietFrom.Add(ackTimeout))
 	}
@@ -121,20 +135,24 @@ func (l *liveness) due() time.Time {
 	return at
 }
 
-// tick is a step that time alone makes; it may come early. It reports whether
-// the device is to get the response that it waits for. After an error the
-// connection is to be closed.
-func (l *liveness) tick(now time.Time) (respond bool, err error) {
+// tick is a step that time alone makes; it may come early. It appends what is to
+// be written to out. After an error the connection is to be closed.
+func (l *liveness) tick(now time.Time, out []byte) ([]byte, error) {
 	switch {
 	case !l.quietFrom.IsZero() && !now.Before(l.quietFrom.Add(ackTimeout)):
-		return false, errSuspect
-	case !now.Before(l.seenAt.Add(l.idle())):
-		return false, errSilent
-	case l.respondAt.IsZero() || now.Before(l.respondAt):
-		return false, nil
+		return out, errSuspect
+	case now.Before(l.silent()):
+	case !l.probes || !l.probedAt.IsZero():
+		return out, errSilent
+	default:
+		l.probedAt = now
+		return wire.CancelKeepAlive{}.Append(out), nil
 	}
-	l.respondAt = time.Time{}
-	return true, nil
+	if !l.respondAt.IsZero() && !now.Before(l.respondAt) {
+		l.respondAt = time.Time{}
+		out = wire.KeepAliveResponse{Code: wire.KeepAliveGrow, HasCode: true}.Append(out)
+	}
+	return out, nil
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -52,6 +52,10 @@ func (s *session) end() {
 func (s *session) accepted(now time.Time) wire.ConnectAck {
 	ack := connectAck(wire.StatusAccepted, now)
 	ack.BaseToken = s.base
+	if s.herald {
+		ack.IdleLimit = idleUnknown
+		ack.Window = uint16(min(s.courier.cfg.Spool.Window(), math.MaxUint16))
+	}
 	return ack
 }
 
@@ -134,9 +138,17 @@ func (s *session) ack(ctx context.Context, f wire.Frame) error {
 	if err != nil || !m.HasMessageID {
 		return err
 	}
+	first := m.MessageID
+	several := s.herald && m.First != 0 && m.Status == wire.AckOK
+	if several {
+		first = m.First
+	}
 	s.mu.Lock()
-	s.life.acked(m.MessageID)
+	s.life.acked(first, m.MessageID)
 	s.mu.Unlock()
+	if several {
+		return s.ackRange(ctx, first, m.MessageID)
+	}
 	disposition := spool.Delivered
 	switch m.Status {
 	case wire.AckNotOurs, wire.AckUnreadable, wire.AckIgnored, wire.AckUnknownTopic:
@@ -322,9 +334,5 @@ func (s *session) tick(now time.Time, out []byte) ([]byte, error) {
 	case !s.filterBy.IsZero() && !now.Before(s.filterBy):
 		return out, errNoFilter
 	}
-	respond, err := s.life.tick(now)
-	if respond {
-		out = wire.KeepAliveResponse{Code: wire.KeepAliveGrow, HasCode: true}.Append(out)
-	}
-	return out, err
+	return s.life.tick(now, out)
 }

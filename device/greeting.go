@@ -26,6 +26,28 @@ func (r *redirect) Error() string {
 	return fmt.Sprintf("redirected to %.255q: %.255q", r.host, r.reason)
 }
 
+// farewell is the error of a connection whose courier asked the device to come
+// back later.
+type farewell struct {
+	reason string
+	after  time.Duration
+}
+
+func (f *farewell) Error() string {
+	return fmt.Sprintf("told to come back in %v: %.255q", f.after, f.reason)
+}
+
+// parted returns the error for a courier that lets the device go.
+func parted(m wire.Redirect) error {
+	switch {
+	case m.Host != "":
+		return &redirect{host: m.Host, reason: m.Reason}
+	case m.HasRetryAfter:
+		return &farewell{reason: m.Reason, after: m.RetryAfter}
+	}
+	return &wire.MalformedError{Command: wire.CommandRedirect, Problem: "no host"}
+}
+
 // protocolVersion is what a device reports in Connect; couriers take note of
 // it at most.
 const protocolVersion = 11
@@ -40,6 +62,7 @@ type greeting struct {
 	keepAlive time.Duration
 	redirects uint16
 	retried   bool // the courier named its own time once
+	herald    bool // the extensions were negotiated
 }
 
 // login is what a greeting wants said: a Connect, to be completed with the
@@ -51,7 +74,7 @@ type login struct {
 
 // hello is the first thing to say.
 func (g *greeting) hello(now time.Time) login {
-	return login{
+	l := login{
 		connect: wire.Connect{
 			BaseToken:       g.memory.base,
 			State:           wire.StateOnline,
@@ -64,17 +87,29 @@ func (g *greeting) hello(now time.Time) login {
 		},
 		nonceAt: now,
 	}
+	if g.herald {
+		l.connect.Received = g.memory.resume.all()
+	}
+	return l
 }
 
 // step takes a frame of the courier. It returns the session if the device was
 // accepted, or a login if it has to be said again with another time; neither
 // if the frame changes nothing. The error wraps ErrIdentityRefused or
-// wire.ErrMalformed, or is a *redirect; the connection is over with any.
+// wire.ErrMalformed, or is a *redirect or a *farewell; the connection is over with
+// any.
 func (g *greeting) step(f wire.Frame, now time.Time) (*session, *login, error) {
-	if f.Command != wire.CommandConnectAck {
-		if !comesFromCourier(f.Command) {
-			return nil, nil, unexpected(f.Command)
+	switch {
+	case f.Command == wire.CommandConnectAck:
+	case f.Command == wire.CommandRedirect:
+		m, err := wire.ParseRedirect(f.Payload)
+		if err == nil {
+			err = parted(m)
 		}
+		return nil, nil, err
+	case !comesFromCourier(f.Command):
+		return nil, nil, unexpected(f.Command)
+	default:
 		return nil, nil, nil
 	}
 	ack, err := wire.ParseConnectAck(f.Payload)
@@ -103,9 +138,12 @@ func (g *greeting) step(f wire.Frame, now time.Time) (*session, *login, error) {
 	if g.memory.base == "" {
 		return nil, nil, &wire.MalformedError{Command: f.Command, Problem: "no base token"}
 	}
+	if g.herald { // it has taken what Connect said
+		g.memory.resume.forget()
+	}
 	return &session{
 		memory:    g.memory,
-		keepAlive: g.keepAlive,
+		keepAlive: within(g.keepAlive, ack.IdleLimit),
 		heardAt:   now,
 		asked:     make(map[hash]*request),
 
@@ -133,4 +171,17 @@ func comesFromCourier(c wire.Command) bool {
 // unexpected is the error for a command that no courier sends at this point.
 func unexpected(c wire.Command) error {
 	return &wire.MalformedError{Command: c, Problem: "not expected from a courier"}
+}
+
+// idleMargin is how long before a courier's idle limit the device asks for a sign
+// of life at the latest.
+const idleMargin = time.Minute
+
+// within returns an interval of keepalives that a courier with an idle limit
+// bears before any was announced. Zero means that there is no limit.
+func within(interval, limit time.Duration) time.Duration {
+	if limit > 2*idleMargin {
+		return min(interval, limit-idleMargin)
+	}
+	return interval
 }

@@ -32,6 +32,7 @@ type link struct {
 	conn    *tls.Conn
 	reader  *bufio.Reader
 	effects chan<- effect
+	herald  bool // the extensions were negotiated
 }
 
 // connect connects to a courier and stays with it. It returns how long the
@@ -54,6 +55,7 @@ func (d *Device) connect(ctx context.Context, courier string, redirects uint16, 
 		return 0, fmt.Errorf("connecting to %s: %w", courier, err)
 	}
 	l := &link{device: d, conn: conn, reader: bufio.NewReader(conn), effects: effects}
+	l.herald = conn.ConnectionState().NegotiatedProtocol == wire.ALPNHerald
 	s, err := l.greet(dialled, redirects)
 	if err != nil {
 		return 0, fmt.Errorf("connecting to %s: %w", courier, err)
@@ -74,7 +76,7 @@ func (l *link) greet(ctx context.Context, redirects uint16) (*session, error) {
 	defer stop()
 	d := l.device
 	d.mu.Lock()
-	g := &greeting{memory: d.memory, keepAlive: d.config.KeepAlive, redirects: redirects}
+	g := &greeting{memory: d.memory, keepAlive: d.config.KeepAlive, redirects: redirects, herald: l.herald}
 	first := g.hello(time.Now())
 	d.mu.Unlock()
 	for login := &first; ; {

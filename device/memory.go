@@ -19,6 +19,7 @@ type memory struct {
 	permissions         map[apns.Topic]Permission
 	permissionByDefault Permission // of the others; never NotDetermined
 	quiet               doNotDisturb
+	resume              resume
 	// calls counts the calls of register.
 	calls uint64
 	// changed tells that device.json does not have all this as it is.

@@ -100,6 +100,9 @@ func (p *pipeline) do(batch []outcome) error {
 	for _, e := range effects {
 		p.link.effects <- e // waits for delegates that are behind
 	}
+	if p.link.herald {
+		frames = gatherAcks(frames)
+	}
 	if len(frames) > 0 && p.err == nil {
 		return p.link.write(frames, writeTimeout)
 	}

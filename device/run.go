@@ -43,6 +43,17 @@ func (b *backoff) next() time.Duration {
 // reset lets the next attempt come at once.
 func (b *backoff) reset() { *b = backoff{} }
 
+// maxLater bounds what a courier may ask for.
+const maxLater = 10 * time.Minute
+
+// later returns how long to wait for a courier that asked to wait: as long as it
+// said, and up to half as long again by chance, as it may have said the same to
+// others (docs/protocol/courier.md#extensions).
+func later(after time.Duration) time.Duration {
+	after = min(after, maxLater)
+	return after + rand.N(after/2+time.Second) //nolint:gosec // spreads load, guards nothing
+}
+
 // Run activates the device, if it has no certificate yet, connects it, and
 // keeps it connected, until ctx ends. Then it says goodbye, waits for the
 // delegates to have got what was acknowledged, and returns nil.
@@ -115,6 +126,10 @@ func (d *Device) stay(ctx context.Context, effects chan<- effect) error {
 		}
 		courier, redirects = d.config.Courier, 0
 		wait := pause.next()
+		if f := new(farewell); errors.As(err, &f) {
+			wait = later(f.after)
+			pause.reset()
+		}
 		d.config.Logger.Warn("not connected", "error", err, "retry_in", wait)
 		if err := d.rest(ctx, wait); err != nil {
 			return err

@@ -100,6 +100,7 @@ func (s *session) begin() outcome {
 func (s *session) committed(all []*received) {
 	for _, r := range all {
 		delete(s.uncommitted, r.entry)
+		s.memory.resume.add(r.source)
 	}
 }
 
@@ -168,6 +169,7 @@ func (s *session) tick(now time.Time) (outcome, error) {
 // ask asks for a sign of life.
 func (s *session) ask(now time.Time) []byte {
 	s.askedAt = now
+	s.memory.resume.ask()
 	return wire.KeepAlive{Interval: s.keepAlive}.Append(nil)
 }
 
@@ -181,7 +183,7 @@ func (s *session) goodbye() []byte {
 }
 
 // step takes a frame of the courier. The error wraps wire.ErrMalformed or is a
-// *redirect; the connection is over with either. The payload of the frame may
+// *redirect or a *farewell; the connection is over with any. The payload of the frame may
 // stay in use.
 func (s *session) step(f wire.Frame, now time.Time) (outcome, error) {
 	s.heardAt, s.askedAt = now, time.Time{}
@@ -210,8 +212,10 @@ func (s *session) step(f wire.Frame, now time.Time) (outcome, error) {
 	case wire.CommandRedirect:
 		var m wire.Redirect
 		if m, err = wire.ParseRedirect(f.Payload); err == nil {
-			err = s.redirected(m)
+			err = parted(m)
 		}
+	case wire.CommandKeepAliveResponse:
+		s.memory.resume.answered()
 	case wire.CommandConnectAck:
 		err = unexpected(f.Command)
 	default: // signs of life, and what belongs to abilities that this device does not announce
@@ -223,14 +227,6 @@ func (s *session) step(f wire.Frame, now time.Time) (outcome, error) {
 		return outcome{}, err
 	}
 	return o, nil
-}
-
-// redirected returns the error that ends the session.
-func (*session) redirected(m wire.Redirect) error {
-	if m.Host == "" {
-		return &wire.MalformedError{Command: wire.CommandRedirect, Problem: "no host"}
-	}
-	return &redirect{host: m.Host, reason: m.Reason}
 }
 
 // answered takes the answer to an AppToken. One that was not asked for, or

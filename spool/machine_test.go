@@ -37,6 +37,9 @@ var update = flag.Bool("update", false, "write the transcripts as they turn out"
 //	next                       pull one
 //	pull                       pull until there is nothing
 //	ack 1, ack 1 dropped, ack 1 keep
+//	ackrange 1 3, ackrange 1 3 keep
+//	received a                 the device has what is stored for topic a;
+//	received a former          or what was stored a moment before that
 func TestMachine(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "*.txt"))
 	if err != nil || len(files) == 0 {
@@ -133,6 +136,15 @@ func (s *stage) event(name string, args []string) {
 		}
 	case name == "ack":
 		s.ack(args[0], append(args, "delivered")[1])
+	case name == "ackrange":
+		s.ackRange(args[0], args[1], append(args, "delivered")[2])
+	case name == "received":
+		r := Received{Topic: apns.TopicHash{args[0][0]}}
+		r.Timestamp = s.shelf[r.Topic].Timestamp
+		if len(args) > 1 {
+			r.Timestamp -= Timestamp(time.Microsecond)
+		}
+		s.effects(s.m.received([]Received{r}, s.now))
 	default:
 		s.sayf("no such event")
 	}
@@ -181,9 +193,21 @@ func (s *stage) next() bool {
 	return ok
 }
 
+var dispositions = map[string]Disposition{"delivered": Delivered, "dropped": Dropped, "keep": Keep}
+
+func (s *stage) ackRange(first, last, disposition string) {
+	from, _ := strconv.Atoi(first)
+	to, _ := strconv.Atoi(last)
+	all, eff := s.m.ackedRange(uint32(from), uint32(to), dispositions[disposition], s.now) //nolint:gosec // small numbers
+	for _, d := range all {
+		s.sayf("%s", describe(d))
+	}
+	s.effects(eff)
+}
+
 func (s *stage) ack(id, disposition string) {
 	n, _ := strconv.Atoi(id)
-	d := map[string]Disposition{"delivered": Delivered, "dropped": Dropped, "keep": Keep}[disposition]
+	d := dispositions[disposition]
 	if got, ok, eff := s.m.acked(uint32(n), d, s.now); !ok { //nolint:gosec // a small number
 		s.sayf("unknown")
 	} else {
