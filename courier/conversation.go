@@ -184,6 +184,7 @@ func (v *conversation) deliver(out []byte, most int) (_ []byte, more bool, err e
 	if v.session == nil {
 		return out, false, nil
 	}
+	out = v.session.ended(out)
 	for len(out) < most {
 		d, ok := v.session.inbox.Next()
 		if !ok {

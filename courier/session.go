@@ -27,8 +27,9 @@ type session struct {
 	inbox   *spool.Inbox
 	on      line // that it is on
 
-	tokens int // device tokens asked for on this connection
-	active activity
+	tokens     int // device tokens asked for on this connection
+	active     activity
+	subscriber *subscriber // nil until the device speaks of channels
 
 	partBy time.Time // when the device must have left; zero if it need not
 
@@ -73,6 +74,8 @@ func (s *session) receive(ctx context.Context, f wire.Frame, out []byte) ([]byte
 		return out, s.ack(ctx, f)
 	case wire.CommandAppToken:
 		return s.appToken(ctx, f, out)
+	case wire.CommandChannels:
+		return s.subscriptions(ctx, f, out)
 	case wire.CommandKeepAlive:
 		return s.keepAlive(f, now, out)
 	case wire.CommandSetActiveState:
@@ -176,6 +179,9 @@ func (s *session) ack(ctx context.Context, f wire.Frame) error {
 // UnknownTopic does only if it cannot mean a repetition, and no newer filter
 // has the topic.
 func (s *session) gone(status wire.AckStatus, d spool.Delivery) bool {
+	if d.Channel != "" {
+		return false // it was sent to no app
+	}
 	if status != wire.AckUnknownTopic {
 		return status == wire.AckNotOurs
 	}
@@ -265,6 +271,10 @@ func (s *session) notification(d spool.Delivery) wire.Notification {
 		Timestamp:   uint64(d.Timestamp),
 		Priority:    d.Notification.Priority.OrDefault(),
 		BaseToken:   s.base,
+	}
+	if d.Channel != "" {
+		n.DeviceToken = apns.DeviceToken(s.base) // there is none that it was sent to
+		n.Channel, n.Checkpoint = d.Channel, uint64(d.Timestamp)
 	}
 	if d.Stored {
 		n.Storage |= wire.Stored

@@ -109,7 +109,11 @@ func (s *session) run(ctx context.Context, e *errand) (done, error) {
 		c, err := r.Channel(ctx, e.owner, e.channel)
 		return done{status: http.StatusOK, body: wire.ChannelConfig{StoragePolicy: c.StoragePolicy}.Append(nil)}, err
 	case deleteChannel:
-		return done{status: http.StatusNoContent}, r.DeleteChannel(ctx, e.owner, e.channel)
+		err := r.DeleteChannel(ctx, e.owner, e.channel)
+		if err == nil {
+			s.gateway.cfg.Spool.EndChannel(e.channel)
+		}
+		return done{status: http.StatusNoContent}, err
 	case listChannels:
 		ids, err := r.Channels(ctx, e.owner)
 		return done{status: http.StatusOK, body: wire.AppendChannelList(nil, ids)}, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/heraldpush/herald/spool"
 )
 
 // Limits in time of forgetting channels.
@@ -13,12 +15,14 @@ const (
 )
 
 // forgetChannels has the registry forget the channels that ended when the
-// capability of their app was switched off: those of earlier runs now, and
-// others as that happens, until ctx ends. Nobody can reach them meanwhile
+// capability of their app was switched off, and the spool tell the devices that
+// follow them: those of earlier runs now, and others as that happens, until ctx
+// ends. Nobody can reach them meanwhile
 // (docs/protocol/broadcast.md#capability).
 func (p *Platform) forgetChannels(ctx context.Context) {
 	for {
 		ended, changed := p.Portal.EndedBroadcasts()
+		p.Spool.EndChannels(func(c *spool.Channel) bool { return c.Term <= ended[c.App] })
 		call, cancel := context.WithTimeout(ctx, forgetTimeout)
 		n, err := p.Registry.EndChannels(call, ended)
 		cancel()

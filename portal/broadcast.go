@@ -80,6 +80,17 @@ func (p *Portal) EndedBroadcasts() (ended map[apns.Topic]uint64, changed <-chan 
 	return ended, p.broadcasts
 }
 
+// BroadcastTerm returns the term in which an app may broadcast, and whether it
+// may now: then its channels of this term exist.
+func (p *Portal) BroadcastTerm(bundleID apns.Topic) (term uint64, on bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if a := p.apps[bundleID]; a != nil {
+		return a.Broadcast.Term, a.Broadcast.On
+	}
+	return 0, false
+}
+
 // Broadcast returns the term in which the sender may broadcast to an app, and
 // manage its channels. The error is an *apns.Rejection: TopicDisallowed for
 // what is no bundle ID, TopicMismatch for one that the credential is not for,

@@ -35,6 +35,24 @@ func wantClosed(t *testing.T, c <-chan struct{}, want bool) {
 	}
 }
 
+// TestBroadcastTerm proves that an app broadcasts in the term that was switched on
+// last, and at no other time.
+func TestBroadcastTerm(t *testing.T) {
+	p := open(t)
+	withDemo(t, p)
+	for i, want := range []portal.Broadcast{{}, {On: true, Term: 1}, {Term: 1}, {On: true, Term: 2}} {
+		if i > 0 {
+			switchBroadcast(t, p, want.On)
+		}
+		if term, on := p.BroadcastTerm(demo); on != want.On || term != want.Term {
+			t.Errorf("got term %d, %t, want %+v", term, on, want)
+		}
+	}
+	if term, on := p.BroadcastTerm("com.example.unknown"); term != 0 || on {
+		t.Errorf("unknown: got term %d, %t", term, on)
+	}
+}
+
 func TestSetBroadcast(t *testing.T) {
 	p := open(t)
 	withDemo(t, p)

@@ -69,7 +69,7 @@
 // goes at once or never. A device says up to which message it has all, by its
 // timestamp, so that nothing needs to be remembered of a device that is away;
 // the stored message is what it gets of that time. [Spool.EndChannel] ends a
-// channel, which those who follow learn by [Inbox.Ended].
+// channel, which those who follow learn by [Inbox.EndedChannels].
 //
 // # Inside
 //

@@ -160,7 +160,7 @@ func TestFanoutAmongComings(t *testing.T) {
 						r.ack(box, m)
 					}
 				}
-				box.Ended()
+				box.EndedChannels()
 				box.Detach()
 			}
 		})

@@ -112,7 +112,7 @@ func (f *follow) leave() {
 // too, where it was asked for.
 //
 // Whether the channels exist is for the caller to know. One that has ended
-// meanwhile is found out by Spool.EndedChannels, as it was before the caller
+// meanwhile is found out by Spool.ChannelEnds, as it was before the caller
 // looked and after Subscribe.
 //
 // The error is ErrTooManyChannels or ErrDetached, with nothing changed; any
@@ -224,9 +224,9 @@ func (in *Inbox) staying(former map[apns.ChannelID]*follow, c *Subscriptions) (s
 	return stay
 }
 
-// Ended returns the channels that ended since it was called last: the device
+// EndedChannels returns the channels that ended since it was called last: the device
 // followed them, and is to be told. Ready receives when there are some.
-func (in *Inbox) Ended() []EndedChannel {
+func (in *Inbox) EndedChannels() []EndedChannel {
 	sh := in.shard()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

@@ -358,7 +358,7 @@ func TestEndChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := open(t, spool.Config{})
 		in, other := r.follower(1, on(stores, 0)), r.attach(2, true)
-		before := r.EndedChannels()
+		before := r.ChannelEnds()
 		r.EndChannel("AAAA") // which nobody follows
 		r.EndChannel(channel)
 		if _, ok := r.Followed(channel); ok {
@@ -366,14 +366,14 @@ func TestEndChannel(t *testing.T) {
 		}
 		r.say(stores, "too late")
 		want := []spool.EndedChannel{{ID: channel, Topic: demo}}
-		if got := in.Ended(); !r.isReady(in) || !cmp.Equal(got, want) {
+		if got := in.EndedChannels(); !r.isReady(in) || !cmp.Equal(got, want) {
 			t.Errorf("got %v, want %v and a wake-up", got, want)
 		}
-		if got := slices.Concat(in.Ended(), other.Ended()); got != nil || r.isReady(other) {
+		if got := slices.Concat(in.EndedChannels(), other.EndedChannels()); got != nil || r.isReady(other) {
 			t.Errorf("got %v for others, or again, want nothing", got)
 		}
 		r.nothing(in)
-		if got := r.EndedChannels(); got != before+2 {
+		if got := r.ChannelEnds(); got != before+2 {
 			t.Errorf("ends: got %d, want %d more", got, 2)
 		}
 
@@ -387,11 +387,11 @@ func TestEndChannel(t *testing.T) {
 		}
 		synctest.Wait()
 		r.nothing(in)
-		if got := in.Ended(); !cmp.Equal(got, want) {
+		if got := in.EndedChannels(); !cmp.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 		in.Detach()
-		if got := in.Ended(); got != nil {
+		if got := in.EndedChannels(); got != nil {
 			t.Errorf("detached: got %v", got)
 		}
 	})

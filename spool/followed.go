@@ -141,7 +141,7 @@ func (s *Spool) Followed(id apns.ChannelID) (Channel, bool) {
 }
 
 // EndChannel tells those who follow a channel that it does not exist any more,
-// see Inbox.Ended. It does not wait until they are told. It is to be called when
+// see Inbox.EndedChannels. It does not wait until they are told. It is to be called when
 // nobody can find the channel any more.
 func (s *Spool) EndChannel(id apns.ChannelID) {
 	s.channels.ended.Add(1) // before, so that who comes meanwhile learns of it
@@ -166,7 +166,7 @@ func (s *Spool) EndChannels(ended func(*Channel) bool) int {
 	return len(gone)
 }
 
-// EndedChannels counts the calls of EndChannel and EndChannels. Who finds that it
+// ChannelEnds counts the calls of EndChannel and EndChannels. Who finds that it
 // is the same after Inbox.Subscribe as it was before looking whether the channels
 // exist knows that all of them still did then.
-func (s *Spool) EndedChannels() uint64 { return s.channels.ended.Load() }
+func (s *Spool) ChannelEnds() uint64 { return s.channels.ended.Load() }
