@@ -322,6 +322,9 @@ func (d *rawDevice) start() {
 					d.t.Errorf("the courier sent %v", ferr)
 					return
 				}
+				if !slices.Contains(devicesKnow, f.Command) {
+					d.t.Errorf("the courier sent %v, which no device knows", f.Command)
+				}
 				d.frames <- wire.Frame{Command: f.Command, Payload: slices.Clone(f.Payload)}
 				buf = buf[n:]
 			}

@@ -240,11 +240,10 @@ func (c *strictClient) sayFilter(topics ...apns.Topic) {
 }
 
 // take receives a notification and acknowledges it.
-func (k strictSession) take(c *strictClient) map[uint8][]byte {
+func (k strictSession) take(c *strictClient) {
 	c.t.Helper()
 	n := c.receive(wire.CommandNotification)
 	c.say(frame(wire.CommandAck, item(8, []byte{0}), item(4, n[4]), item(1, k.echo(c, n))))
-	return n
 }
 
 // first is the first connection that the client ever has.
