@@ -47,7 +47,11 @@ func obligedToKnownCommands(s *service) {
 			if wire.Command(command) == wire.CommandConnect {
 				continue
 			}
-			d.send(frame(wire.Command(command)), frame(wire.Command(command), item(1, u32(1)), item(2, []byte("x")), item(200, u32(1))))
+			more := item(2, []byte("x"))
+			if wire.Command(command) == wire.CommandChannels {
+				more = item(2, []byte{8, 1}) // it has to be a request
+			}
+			d.send(frame(wire.Command(command)), frame(wire.Command(command), item(1, u32(1)), more, item(200, u32(1))))
 		}
 		synctest.Wait()
 		for len(d.frames) > 0 {
