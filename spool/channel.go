@@ -62,12 +62,15 @@ func (s *Spool) Publish(ctx context.Context, c apns.ChannelID, p apns.StoragePol
 	now := time.Now()
 	keep := p == apns.MostRecentMessageStored && n.Expiration.Stored(now)
 	if !s.fanouts.reserve(s.config.MaxPublished) {
-		return Receipt{}, errOverload()
+		err := errOverload()
+		s.observeMessage(&m, keep, err)
+		return Receipt{}, err
 	}
 	err := s.admitMessage(&m, keep, now)
 	if err == nil && keep {
 		err = s.putMessage(ctx, &m)
 	}
+	s.observeMessage(&m, keep, err)
 	if err != nil {
 		s.fanouts.release()
 		return Receipt{}, err

@@ -31,6 +31,9 @@ func (s *Spool) passLocked(sh *shard, o *Offering, now time.Time) bool {
 	if keep {
 		return false
 	}
+	if s.config.Observe != nil {
+		s.observeUnwritten(&Entry{Address: o.Address, Notification: o.Notification}, sh.boxes[MailboxOf(o.Address)], nil, now)
+	}
 	o.Receipt, o.Err = Receipt{Timestamp: sh.stamp(now)}, nil
 	return true
 }
@@ -59,12 +62,15 @@ func (s *Spool) putImmediate(o *Offering) (r Receipt, call storeCall, err error)
 	w.Address, w.DeviceToken, w.Notification = o.Address, o.DeviceToken, o.Notification
 	w.Timestamp, w.Keep = sh.stamp(now), o.Notification.Expiration.Stored(now)
 	if s.overloaded(w.Keep) {
-		return r, call, errOverload()
+		err := errOverload()
+		s.observeUnwritten(&w.Entry, nil, err, now)
+		return r, call, err
 	}
 	s.remember(w, now)
 	if err := s.immediate.PutNow(w); err != nil {
 		return r, call, fmt.Errorf("storing notifications: %w", err)
 	}
+	s.observeWritten(w, now)
 	if w.Repeat {
 		return Receipt{Repeat: true}, call, nil
 	}

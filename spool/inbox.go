@@ -238,6 +238,8 @@ func (in *Inbox) shard() *shard { return in.spool.shard(in.box.Device) }
 // end marks the inbox as ended and lets go of what it held. The lock is held.
 func (in *Inbox) end() {
 	in.ended = true
+	in.machine.tellGone(time.Now())
+	in.observeTold()
 	in.machine = machine{}
 	in.following.leave()
 	in.following = nil
@@ -247,6 +249,7 @@ func (in *Inbox) end() {
 
 // apply carries out the effects that need no I/O. The lock is held.
 func (in *Inbox) apply(eff effects) {
+	in.observeTold()
 	in.setAlarm(eff.alarm)
 	if eff.wake {
 		in.waker.Wake()

@@ -34,6 +34,8 @@ type machine struct {
 	owesLast bool
 	// messageID is the latest one given.
 	messageID uint32
+	// told is what became of notifications in this event, for Config.Observe.
+	told []Event
 }
 
 // slot is what there is of one topic, or of one channel: what is published on a
@@ -90,6 +92,7 @@ func (m *machine) offered(e Entry, kept bool, now time.Time) effects {
 func (m *machine) take(it *item, now time.Time) effects {
 	e := &it.Entry
 	if !m.wants(e, it.kept, now) {
+		m.tellUnwanted(it, now)
 		if it.own() {
 			return m.settle(now, e.Version())
 		}
@@ -99,10 +102,12 @@ func (m *machine) take(it *item, now time.Time) effects {
 	for _, other := range [...]*item{s.flight, s.waiting} {
 		if other != nil && other.Timestamp >= e.Timestamp { // it overtook this one on the way, or is this one
 			other.cover(it)
+			m.tellReplaced(it, other, now)
 			return m.settle(now)
 		}
 	}
 	it.cover(s.waiting)
+	m.tellReplaced(s.waiting, it, now)
 	s.waiting = it
 	return m.settle(now)
 }
@@ -149,6 +154,7 @@ func (m *machine) filterSet(f *Filter, now time.Time) (stored int, eff effects) 
 		s.class = m.filter.class(s.topic)
 		if s.class == ignored && s.waiting != nil {
 			for it := s.waiting; it != nil; it = it.under {
+				m.tell(WasIgnored, it, now)
 				if it.own() {
 					discard = append(discard, it.Version())
 				}
@@ -215,6 +221,7 @@ func (m *machine) acked(id uint32, d Disposition, now time.Time) (Delivery, bool
 	if it.wakes {
 		m.waking--
 	}
+	m.tellAcked(s, it, d, now)
 	var discard []Version
 	if it.own() && d != Keep {
 		discard = append(discard, it.Version())
@@ -265,6 +272,7 @@ func (m *machine) sweep(now time.Time) {
 	for i := range m.slots {
 		s := &m.slots[i]
 		for s.waiting != nil && m.over(s.waiting, now) {
+			m.tellOver(s.waiting, now)
 			s.waiting = s.waiting.under
 		}
 	}

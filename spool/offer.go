@@ -142,11 +142,14 @@ func (s *Spool) admit(w *Write, now time.Time) (write bool, err error) {
 	}
 	w.Timestamp = sh.stamp(now)
 	w.Keep = w.Notification.Expiration.Stored(now)
-	if !useful(sh.boxes[MailboxOf(w.Address)], w, now) {
+	if in := sh.boxes[MailboxOf(w.Address)]; !useful(in, w, now) {
+		s.observeUnwritten(&w.Entry, in, nil, now)
 		return false, nil
 	}
 	if s.overloaded(w.Keep) {
-		return false, errOverload()
+		err := errOverload()
+		s.observeUnwritten(&w.Entry, nil, err, now)
+		return false, err
 	}
 	s.offers.Add(1)
 	s.calls.Add(1)
@@ -206,6 +209,7 @@ func (s *Spool) put(ctx context.Context, writes []Write) error {
 // arrive tells the device's inbox, if there is one, of a write that was carried
 // out.
 func (s *Spool) arrive(ctx context.Context, w *Write) Receipt {
+	s.observeWritten(w, time.Time{})
 	if w.Repeat {
 		return Receipt{Repeat: true}
 	}

@@ -11,6 +11,7 @@ type rules struct {
 	window   int
 	postpone time.Duration // Config.Defer
 	linger   time.Duration
+	observed bool // Config.Observe is there
 }
 
 // forever is later than any time that matters, tens of thousands of years from

@@ -56,6 +56,12 @@ type Config struct {
 	PublishRate int
 	// StoreTimeout bounds each call of the store. Zero means 30 seconds.
 	StoreTimeout time.Duration
+	// Observe is told what becomes of each notification. It is called from many
+	// goroutines at once, and with locks held: it returns at once, and does not
+	// call the spool. What an event refers to is borrowed. What the store does to
+	// notifications for devices that are away is not told. Nil means that nobody
+	// asks.
+	Observe func(Event)
 	// Logger receives the faults that nobody waits for. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -144,7 +150,7 @@ func New(c Config) (*Spool, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	s := &Spool{config: c, rules: rules{window: c.Window, postpone: c.Defer, linger: c.Linger}}
+	s := &Spool{config: c, rules: rules{window: c.Window, postpone: c.Defer, linger: c.Linger, observed: c.Observe != nil}}
 	s.immediate, _ = c.Store.(ImmediateStore)
 	newest := c.Store.Usage().Newest
 	for i := range s.shards {
