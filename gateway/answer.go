@@ -13,15 +13,18 @@ import (
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/h2"
+	"github.com/heraldpush/herald/spool"
 	"github.com/heraldpush/herald/wire"
 )
 
 // answerFields are what most answers have.
 var answerFields = []hpack.HeaderField{{Name: "apns-id"}, {Name: "content-type", Value: "application/json"}}
 
-// accept answers a push that the spool has taken
+// accept answers a push that came at a time, and that the spool has taken
 // (docs/protocol/provider.md#answers).
-func (s *session) accept(ctx context.Context, r *h2.Request, id apns.NotificationID, unique *uuids) {
+func (s *session) accept(ctx context.Context, r *h2.Request, o *spool.Offering, at time.Time, unique *uuids) {
+	id := o.Notification.ID
+	s.gateway.traceAccepted(o, s.number, at)
 	fields := [2]hpack.HeaderField{{Name: "apns-id", Value: string(id)}}
 	n := 1
 	if s.env == apns.Sandbox {
@@ -70,19 +73,20 @@ func retryAfter(why *apns.Rejection) int64 {
 type refusal struct {
 	request *h2.Request
 	id      apns.NotificationID
+	address apns.Address // as far as it is known
 	err     error
 }
 
 // refusals are those of a batch.
 type refusals []refusal
 
-func (rs *refusals) add(r *h2.Request, id apns.NotificationID, err error) {
-	*rs = append(*rs, refusal{r, id, err})
+func (rs *refusals) add(r *h2.Request, id apns.NotificationID, at apns.Address, err error) {
+	*rs = append(*rs, refusal{r, id, at, err})
 }
 
 // refuse answers one push that is not accepted.
-func (s *session) refuse(ctx context.Context, r *h2.Request, id apns.NotificationID, err error) {
-	s.refuseAll(ctx, refusals{{r, id, err}})
+func (s *session) refuse(ctx context.Context, r *h2.Request, o *spool.Offering, err error) {
+	s.refuseAll(ctx, refusals{{r, o.Notification.ID, s.gateway.addressOf(o, s.env), err}})
 }
 
 // refuseAll answers pushes that are not accepted. An error that is no rejection
@@ -96,6 +100,7 @@ func (s *session) refuseAll(ctx context.Context, rs refusals) {
 			why = apns.Reject(apns.InternalServerError, "")
 		}
 		s.conduct.refuse(why.Reason)
+		s.gateway.traceRefused(x.id, x.address, s.number, x.err)
 		reject(x.request, x.id, why)
 	}
 }

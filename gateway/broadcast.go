@@ -86,7 +86,8 @@ func (s *session) serveBroadcast(r *h2.Request) {
 	e := errand{request: r, id: h.requestIDOf()}
 	sender, err := s.checkErrand(&e, &h)
 	if err != nil {
-		s.refuseErrands(refusals{{r, e.id, err}})
+		s.traceBroadcast(&e, time.Time{}, err)
+		s.refuseErrands(refusals{{request: r, id: e.id, err: err}})
 		return
 	}
 	s.binding.claim(sender)

@@ -62,10 +62,12 @@ func (s *session) runErrands(batch []errand) {
 	var refused refusals
 	for i := range batch {
 		e := &batch[i]
+		began := time.Now()
 		done, err := s.run(ctx, e)
+		s.traceBroadcast(e, began, err)
 		s.binding.settle(1, err == nil)
 		if err != nil {
-			refused.add(e.request, e.id, err)
+			refused.add(e.request, e.id, apns.Address{}, err)
 			continue
 		}
 		s.conduct.accept(1, time.Now())

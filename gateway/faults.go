@@ -225,11 +225,11 @@ func (s *session) settleFault(r *h2.Request, o spool.Offering, f faults.Fault) {
 	switch f.Answer {
 	case faults.Reject:
 		s.binding.settle(1, false)
-		s.refuse(context.Background(), r, o.Notification.ID, f.Rejection)
+		s.refuse(context.Background(), r, &o, f.Rejection)
 	case faults.Lose:
 		s.binding.settle(1, true)
 		s.conduct.accept(1, time.Now())
-		s.accept(context.Background(), r, o.Notification.ID, new(uuids))
+		s.accept(context.Background(), r, &o, time.Now(), new(uuids))
 	case faults.ResetStream:
 		s.abandon(r, http2.ErrCode(f.ResetCode))
 	case faults.Silence:

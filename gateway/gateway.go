@@ -21,6 +21,7 @@ import (
 	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/registry"
 	"github.com/heraldpush/herald/spool"
+	"github.com/heraldpush/herald/trace"
 	"github.com/heraldpush/herald/wire"
 )
 
@@ -45,6 +46,9 @@ type Config struct {
 	// Faults decides which connections and pushes meet a fault on demand. Nil means
 	// none.
 	Faults Faults
+	// Trace gets a line for each notification that is accepted or refused. Nil
+	// means that none are kept.
+	Trace *trace.Recorder
 	// Logger gets a line for what goes wrong, and at debug level for each
 	// connection and push. Nil means slog.Default().
 	Logger *slog.Logger
@@ -63,7 +67,8 @@ type Gateway struct {
 	tls      *tls.Config
 	throttle *throttle
 
-	flights atomic.Uint64 // connections that Config.Faults was asked about
+	flights     atomic.Uint64 // connections that Config.Faults was asked about
+	connections atomic.Uint64 // of providers, as Config.Trace counts them
 }
 
 // New returns a gateway, or says what the configuration lacks.

@@ -21,6 +21,7 @@ func (s *legacySession) offer(ctx context.Context, batch []wire.LegacyNotificati
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	began := time.Now()
 	s.offerings, s.taken = s.offerings[:0], s.taken[:0]
 	defer func() { clear(s.offerings) }() // nothing of them is kept
 	refused, why := s.resolve(ctx, batch)
@@ -29,9 +30,12 @@ func (s *legacySession) offer(ctx context.Context, batch []wire.LegacyNotificati
 	}
 	for _, t := range s.taken {
 		if t.offering >= 0 {
-			if err := s.offerings[t.offering].Err; err != nil {
-				return s.refuse(ctx, err, t.identifier)
+			o := &s.offerings[t.offering]
+			if o.Err != nil {
+				s.gateway.traceRefused(o.Notification.ID, o.Address, s.number, o.Err)
+				return s.refuse(ctx, o.Err, t.identifier)
 			}
+			s.gateway.traceAccepted(o, s.number, began)
 		}
 		s.last = t.identifier
 	}
@@ -52,6 +56,9 @@ func (s *legacySession) resolve(ctx context.Context, batch []wire.LegacyNotifica
 		o, err := s.check(m, now)
 		if err == nil {
 			o.Address, err = s.gateway.cfg.Registry.Resolve(ctx, o.DeviceToken, s.topic, s.env)
+		}
+		if err != nil {
+			s.gateway.traceRefused(o.Notification.ID, s.gateway.addressOf(&o, s.env), s.number, err)
 		}
 		if met, ok := metGone(err, s.topic, s.env, m.DeviceToken); ok {
 			gone = append(gone, met)

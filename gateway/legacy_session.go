@@ -21,6 +21,7 @@ import (
 type legacySession struct {
 	certified
 	gateway     *Gateway
+	number      uint64 // of the connection
 	certificate *x509.Certificate
 	queue       legacyQueue
 
@@ -54,7 +55,7 @@ type legacyTaken struct {
 func (g *Gateway) serveLegacy(ctx context.Context, c certified) {
 	c.log = c.log.With(slog.String("environment", c.env.String()))
 	s := &legacySession{
-		certified: c, gateway: g, certificate: c.state.PeerCertificates[0],
+		certified: c, gateway: g, number: g.connections.Add(1), certificate: c.state.PeerCertificates[0],
 		queue: newLegacyQueue(), over: make(chan struct{}),
 	}
 	stop := c.cutAfter(ctx, g.cfg.DrainTimeout)

@@ -101,6 +101,7 @@ func (s *session) offer(ctx context.Context, b *batch, unique *uuids) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	began := time.Now()
 	var refused refusals
 	gone := s.resolve(ctx, b, &refused)
 	s.gateway.cfg.Spool.OfferAll(ctx, b.offerings)
@@ -114,9 +115,9 @@ func (s *session) offer(ctx context.Context, b *batch, unique *uuids) {
 	s.conduct.accept(accepted, time.Now())
 	for i, r := range b.requests {
 		if o := &b.offerings[i]; o.Err != nil {
-			refused.add(r, o.Notification.ID, o.Err)
+			refused.add(r, o.Notification.ID, o.Address, o.Err)
 		} else {
-			s.accept(ctx, r, o.Notification.ID, unique)
+			s.accept(ctx, r, o, began, unique)
 		}
 	}
 	s.refuseAll(ctx, refused)
@@ -138,7 +139,7 @@ func (s *session) resolve(ctx context.Context, b *batch, refused *refusals) (gon
 				err = s.gateway.throttle.take(o.Address, now)
 			}
 			if err != nil {
-				refused.add(r, o.Notification.ID, err)
+				refused.add(r, o.Notification.ID, s.gateway.addressOf(o, s.env), err)
 				if met, ok := metGone(err, o.Notification.Topic, s.env, o.DeviceToken); ok {
 					gone = append(gone, met)
 				}

@@ -30,11 +30,11 @@ func (s *session) ServeRequest(r *h2.Request) {
 	h := readHeaders(r.Fields)
 	id := s.pushID(&h)
 	o, sender, err := s.check(r, &h, now)
+	o.Notification.ID = id
 	if err != nil {
-		s.refuse(context.Background(), r, id, err)
+		s.refuse(context.Background(), r, &o, err)
 		return
 	}
-	o.Notification.ID = id
 	o.Notification.Payload = r.Body
 	if s.flight != nil {
 		s.serveFaulty(r, &o, sender)
@@ -46,12 +46,12 @@ func (s *session) ServeRequest(r *h2.Request) {
 		return
 	}
 	if o.Err != nil {
-		s.refuse(context.Background(), r, id, o.Err)
+		s.refuse(context.Background(), r, &o, o.Err)
 		return
 	}
 	s.binding.bind(sender)
 	s.conduct.accept(1, now)
-	s.accept(context.Background(), r, id, &s.uuids)
+	s.accept(context.Background(), r, &o, now, &s.uuids)
 }
 
 // check makes the checks of a push in their order. It returns the push, without

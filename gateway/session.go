@@ -17,6 +17,7 @@ import (
 // handler of its requests.
 type session struct {
 	gateway *Gateway
+	number  uint64 // of the connection
 	env     apns.Environment
 	log     *slog.Logger
 
@@ -45,7 +46,7 @@ type session struct {
 
 func newSession(g *Gateway, env apns.Environment, state tls.ConnectionState, log *slog.Logger) *session {
 	s := &session{
-		gateway: g, env: env, queue: newQueue(),
+		gateway: g, number: g.connections.Add(1), env: env, queue: newQueue(),
 		log: log.With(slog.String("environment", env.String())),
 	}
 	if len(state.PeerCertificates) > 0 {
