@@ -22,6 +22,7 @@ import (
 	"github.com/heraldpush/herald/registry"
 	"github.com/heraldpush/herald/spool"
 	"github.com/heraldpush/herald/store/memory"
+	"github.com/heraldpush/herald/trace"
 )
 
 // The apps of a world: two of its team, a pass of it, and one of the other team.
@@ -105,6 +106,8 @@ type options struct {
 	debug bool
 	// faults are the gateway's; nil for none.
 	faults gateway.Faults
+	// trace is the gateway's; nil for none.
+	trace *trace.Recorder
 	// early is called when there is no more than the portal with its teams:
 	// long times are best let pass then, as a spool does something each minute.
 	early func(w *world)
@@ -156,7 +159,7 @@ func newWorldWith(tb testing.TB, opt options) *world {
 
 	w.gateway, err = gateway.New(gateway.Config{
 		Portal: w.portal, Registry: w.registry, Spool: w.spool, ServerCertificate: w.serverCertificate(),
-		DrainTimeout: drainTimeout, Limits: opt.limits, Faults: opt.faults, Logger: log,
+		DrainTimeout: drainTimeout, Limits: opt.limits, Faults: opt.faults, Trace: opt.trace, Logger: log,
 	})
 	must(err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
