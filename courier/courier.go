@@ -19,6 +19,7 @@ import (
 	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/registry"
 	"github.com/heraldpush/herald/spool"
+	"github.com/heraldpush/herald/trace"
 	"github.com/heraldpush/herald/wire"
 )
 
@@ -61,6 +62,9 @@ type Config struct {
 	// RedirectHost is where devices are sent that have to go then. Empty means
 	// nowhere: they come back here.
 	RedirectHost string
+	// Trace gets a line for each notification that is handed to a device and
+	// acknowledged. Nil means that none are kept.
+	Trace *trace.Recorder
 	// Logger gets a line for what goes wrong, and at debug level for each
 	// connection. Nil means slog.Default().
 	Logger *slog.Logger

@@ -121,7 +121,7 @@ func (g greeting) attach(ctx context.Context, id apns.DeviceID, m wire.Connect, 
 		return nil, fmt.Errorf("device %s: %w", id, err)
 	}
 	s := &session{
-		courier: g.courier, env: g.env, herald: g.herald,
+		traced: traced{number: g.courier.counts.sessions.Add(1)}, courier: g.courier, env: g.env, herald: g.herald,
 		id: id, device: device, base: reg.BaseToken(device, g.env), inbox: inbox,
 		active:   activity{interval: m.ActiveInterval},
 		filterBy: now.Add(filterTimeout),

@@ -26,6 +26,7 @@ type session struct {
 	base    apns.BaseToken
 	inbox   *spool.Inbox
 	on      line // that it is on
+	traced  traced
 
 	tokens     int // device tokens asked for on this connection
 	active     activity
@@ -98,6 +99,8 @@ func (s *session) receive(ctx context.Context, f wire.Frame, out []byte) ([]byte
 		return m.Response().Append(out), nil
 	case wire.CommandNotification:
 		return s.sendMessage(f, out)
+	case wire.CommandTracingAck:
+		return out, s.tracingAck(f)
 	default:
 		// Newer devices send what this version does not know, and older ones
 		// what it has no use for.
@@ -160,6 +163,7 @@ func (s *session) ack(ctx context.Context, f wire.Frame) error {
 		disposition = spool.Keep
 	case wire.AckOK:
 	}
+	at := time.Now()
 	d, err := s.inbox.Ack(ctx, m.MessageID, disposition)
 	switch {
 	case errors.Is(err, spool.ErrUnknownMessage):
@@ -169,6 +173,7 @@ func (s *session) ack(ctx context.Context, f wire.Frame) error {
 	case err != nil: // it may come again, that is all
 		s.fault(ctx, "ack", err)
 	}
+	s.traceAcked(&d, m.Status, at)
 	if s.gone(m.Status, d) {
 		s.remove(ctx, d)
 	}
@@ -259,6 +264,7 @@ func (s *session) sendMessage(f wire.Frame, out []byte) ([]byte, error) {
 // notification returns the frame for a delivery, which is written now: after
 // that, due may name an earlier time than before.
 func (s *session) notification(d spool.Delivery) wire.Notification {
+	s.traceHanded(&d)
 	s.mu.Lock()
 	s.life.wrote(d.MessageID, time.Now())
 	s.mu.Unlock()

@@ -15,6 +15,7 @@ type Stats struct {
 // counts are the counters behind Stats.
 type counts struct {
 	ignored, tooOften atomic.Uint64
+	sessions          atomic.Uint64 // that began, which numbers them
 }
 
 // Stats returns what the courier has counted.

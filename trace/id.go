@@ -48,6 +48,10 @@ func unhex(x uint64) uint32 {
 	return uint32(x | x>>16)               //nolint:gosec // the rest is of no use
 }
 
+// FormatID returns the apns-id that 16 bytes stand for, in lower case; for zero it
+// is empty.
+func FormatID(b [16]byte) apns.NotificationID { return id(b).text() }
+
 // text returns d in lower case; the zero id is empty.
 func (d id) text() apns.NotificationID {
 	if d == (id{}) {
