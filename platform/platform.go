@@ -19,6 +19,7 @@ import (
 	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/registry"
 	"github.com/heraldpush/herald/spool"
+	"github.com/heraldpush/herald/trace"
 )
 
 // Config says what a Platform is made of.
@@ -56,6 +57,11 @@ type Config struct {
 	// CourierRedirect is the host where devices are sent that have to go then.
 	// Empty means that they come back here.
 	CourierRedirect string
+	// Trace says how much is kept of what happened to notifications, and where.
+	// The zero value keeps it in memory. The Logger in it is not used.
+	Trace trace.Config
+	// TraceOff has nothing kept of it.
+	TraceOff bool
 	// Logger gets what the rooms and doors report. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -74,6 +80,8 @@ type Platform struct {
 	Portal   *portal.Portal
 	Registry *registry.Registry
 	Spool    *spool.Spool
+	// Trace is what happened; nil with Config.TraceOff.
+	Trace *trace.Recorder
 
 	cfg     Config
 	gateway *gateway.Gateway
@@ -93,6 +101,14 @@ func Open(ctx context.Context, cfg Config) (_ *Platform, err error) {
 		cfg.Logger = slog.Default()
 	}
 	p := &Platform{cfg: cfg}
+	if err := p.openTrace(); err != nil { //nolint:contextcheck // its work ends with Close
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			p.Trace.Close()
+		}
+	}()
 	if p.Portal, err = portal.Open(ctx, portal.Config{
 		Store: cfg.PortalStore, Sealer: cfg.Sealer, RSA: cfg.RSA, ServerNames: cfg.ServerNames, ServerIPs: cfg.ServerIPs,
 	}); err != nil {
@@ -101,7 +117,7 @@ func Open(ctx context.Context, cfg Config) (_ *Platform, err error) {
 	if p.Registry, err = registry.Open(ctx, registry.Config{Store: cfg.RegistryStore, Sealer: cfg.Sealer}); err != nil {
 		return nil, err
 	}
-	p.Spool, err = spool.New(spool.Config{Store: cfg.SpoolStore, Logger: cfg.Logger}) //nolint:contextcheck // its work ends with Close
+	p.Spool, err = spool.New(spool.Config{Store: cfg.SpoolStore, Observe: p.observer(), Logger: cfg.Logger}) //nolint:contextcheck // its work ends with Close
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +132,7 @@ func Open(ctx context.Context, cfg Config) (_ *Platform, err error) {
 	}
 	gatewayConfig := gateway.Config{
 		Portal: p.Portal, Registry: p.Registry, Spool: p.Spool, ServerCertificate: p.serverCertificate,
-		DrainTimeout: cfg.DrainTimeout, Limits: limits, Logger: cfg.Logger.With(slog.String("door", "gateway")),
+		DrainTimeout: cfg.DrainTimeout, Limits: limits, Trace: p.Trace, Logger: cfg.Logger.With(slog.String("door", "gateway")),
 	}
 	if cfg.Faults != nil {
 		gatewayConfig.Faults = cfg.Faults
@@ -125,7 +141,7 @@ func Open(ctx context.Context, cfg Config) (_ *Platform, err error) {
 		return nil, err
 	}
 	p.courier, err = courier.New(courier.Config{
-		Portal: p.Portal, Registry: p.Registry, Spool: p.Spool, ServerCertificate: p.serverCertificate,
+		Portal: p.Portal, Registry: p.Registry, Spool: p.Spool, ServerCertificate: p.serverCertificate, Trace: p.Trace,
 		DrainSpread: cfg.CourierDrain, RedirectHost: cfg.CourierRedirect,
 		Logger: cfg.Logger.With(slog.String("door", "courier")),
 	})
@@ -238,5 +254,9 @@ func (p *Platform) Serve(ctx context.Context, l Listeners) error {
 	return nil
 }
 
-// Close closes the spool and its store. Call it after Serve has returned.
-func (p *Platform) Close() error { return p.Spool.Close() }
+// Close closes the spool and its store, and last what is kept of all that
+// happened. Call it after Serve has returned.
+func (p *Platform) Close() error {
+	defer p.Trace.Close()
+	return p.Spool.Close()
+}

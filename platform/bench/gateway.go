@@ -50,8 +50,8 @@ func (p *part) serveGateway(ctx context.Context, setup gatewaySetup) (err error)
 	defer cancel()
 	world, err := platform.Open(ctx, platform.Config{
 		PortalStore: memory.NewPortal(), RegistryStore: memory.NewRegistry(), SpoolStore: memory.NewSpool(0), DrainTimeout: drainTimeout,
-		GatewayLimits: new(limits()),
-		Logger:        warnings(),
+		GatewayLimits: new(limits()), TraceOff: true,
+		Logger: warnings(),
 	})
 	if err != nil {
 		return err
