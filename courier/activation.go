@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/wire"
 )
@@ -45,56 +45,60 @@ func (c *Courier) serveActivation(ctx context.Context, running *sync.WaitGroup, 
 
 // activation is the door where a device gets its certificate for an enrolment
 // code and a certificate signing request (docs/protocol/courier.md#activation).
-type activation struct{ cfg Config }
+type activation struct {
+	cfg    Config
+	nonces nonces // of proofs
+}
 
 func newActivation(cfg Config) http.Handler {
-	a := activation{cfg}
+	a := &activation{cfg: cfg}
 	mux := http.NewServeMux()
-	mux.Handle("POST "+ActivationPath, a)
-	mux.HandleFunc(ActivationPath, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", http.MethodPost)
-		a.refuse(w, r, wire.Problem{Title: "Method not allowed", Status: http.StatusMethodNotAllowed, Detail: "Activation is a POST."})
-	})
+	for path, serve := range map[string]http.HandlerFunc{ActivationPath: a.activate, RenewalPath: a.renew, ErasurePath: a.erase} {
+		mux.HandleFunc("POST "+path, serve)
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", http.MethodPost)
+			a.refuse(w, r, wire.Problem{Title: "Method not allowed", Status: http.StatusMethodNotAllowed, Detail: "It is a POST."})
+		})
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, wire.Problem{Title: "Not found", Status: http.StatusNotFound, Detail: "Devices are activated at " + ActivationPath + "."})
 	})
 	return mux
 }
 
-func (a activation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *activation) activate(w http.ResponseWriter, r *http.Request) {
 	var req wire.ActivationRequest
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxActivationBytes))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		a.refuse(w, r, wire.Problem{Title: "Request too large", Status: http.StatusRequestEntityTooLarge, Detail: "The body may have 64 KiB."})
+	if !a.readBody(w, r, &req, "enrolment_code and certificate_signing_request") {
 		return
 	}
-	if err == nil {
-		err = json.Unmarshal(body, &req)
-	}
-	if err != nil {
-		a.refuse(w, r, wire.Problem{Title: "Bad request", Status: http.StatusBadRequest, Detail: "The body must be a JSON object with enrolment_code and certificate_signing_request."})
-		return
+	var former apns.DeviceID
+	if req.Former != nil {
+		var problem *wire.Problem
+		if former, problem = a.formerDevice(*req.Former, wire.ProofFormer, req.CSR); problem != nil {
+			a.refuse(w, r, *problem)
+			return
+		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
 	issued, err := a.cfg.Portal.ActivateDevice(ctx, req.EnrolmentCode, []byte(req.CSR))
-	refused, isRefusal := errors.AsType[*portal.Refusal](err)
-	switch {
-	case errors.Is(err, portal.ErrEnrolmentCode):
+	if errors.Is(err, portal.ErrEnrolmentCode) {
 		a.refuse(w, r, wire.Problem{Title: "Enrolment code refused", Status: http.StatusForbidden, Detail: "The enrolment code is unknown, used up or expired. Ask for a new one."})
 		return
-	case isRefusal:
-		a.refuse(w, r, wire.Problem{Title: "Request refused", Status: http.StatusBadRequest, Detail: refused.Error()})
-		return
-	case err != nil:
-		a.cfg.Logger.ErrorContext(ctx, "activation failed", slog.Any("error", err))
-		a.refuse(w, r, wire.Problem{Title: "Internal error", Status: http.StatusInternalServerError, Detail: "The fault is on the service's side; try again later."})
+	}
+	if err != nil {
+		a.failed(ctx, w, r, "activation", err)
 		return
 	}
 	// The code is used up, so nothing may keep the device from its certificate
 	// now. If the registry fails, it is asked again at the first Connect.
 	if _, err := a.cfg.Registry.EnterDevice(ctx, issued.Device); err != nil {
 		a.cfg.Logger.ErrorContext(ctx, "activated device was not entered", slog.Any("error", err), slog.String("device", string(issued.Device)))
+	}
+	if former != "" && former != issued.Device {
+		if err := a.end(ctx, former); err != nil {
+			a.cfg.Logger.ErrorContext(ctx, "former device was not ended", slog.Any("error", err), slog.String("device", string(former)))
+		}
 	}
 	a.cfg.Logger.InfoContext(ctx, "device activated", slog.String("device", string(issued.Device)))
 	a.answer(w, r, "application/json", http.StatusOK, wire.ActivationResponse{
@@ -103,11 +107,11 @@ func (a activation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (a activation) refuse(w http.ResponseWriter, r *http.Request, p wire.Problem) {
+func (a *activation) refuse(w http.ResponseWriter, r *http.Request, p wire.Problem) {
 	a.answer(w, r, "application/problem+json", p.Status, p)
 }
 
-func (a activation) answer(w http.ResponseWriter, r *http.Request, contentType string, status int, body any) {
+func (a *activation) answer(w http.ResponseWriter, r *http.Request, contentType string, status int, body any) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(body); err != nil {

@@ -126,6 +126,31 @@ func describePEM(b *pem.Block) string {
 	return fmt.Sprintf("a PEM block labelled %.40q", b.Type)
 }
 
+// ParseCertificatesPEM reads certificates as text: at least one, at most the given
+// number, and nothing else. The error says what was found.
+func ParseCertificatesPEM(data []byte, most int) ([]*x509.Certificate, error) {
+	blocks, err := pemBlocks(data)
+	if err != nil {
+		return nil, fmt.Errorf("certificates: %w", err)
+	}
+	defer clearKeys(blocks)
+	if len(blocks) > most {
+		return nil, fmt.Errorf("certificates: %d PEM blocks, at most %d are wanted", len(blocks), most)
+	}
+	certs := make([]*x509.Certificate, 0, len(blocks))
+	for _, b := range blocks {
+		if b.Type != pemCertificate {
+			return nil, fmt.Errorf("certificates: this is %s", describePEM(b))
+		}
+		cert, err := x509.ParseCertificate(b.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("certificates: %w", err)
+		}
+		certs = append(certs, cert)
+	}
+	return certs, nil
+}
+
 // MarshalRequestPEM returns a certificate request as text, the form of a
 // .certSigningRequest file.
 func MarshalRequestPEM(der []byte) []byte {

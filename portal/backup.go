@@ -39,7 +39,7 @@ const maxBackupLine = 4 << 20
 
 // backupKinds are all kinds of records.
 var backupKinds = []Kind{
-	kindAuthority, kindTeam, kindApp, kindKey, kindCertificate, kindDevice, kindEnrolment, kindAudit, kindCounter,
+	kindAuthority, kindTeam, kindApp, kindKey, kindCertificate, kindDevice, kindEnrolment, kindActivation, kindAudit, kindCounter,
 }
 
 // Backup writes everything the portal has, as of one moment, to w: lines of

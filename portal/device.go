@@ -27,22 +27,29 @@ type Enrolment struct {
 	Uses    int       `json:"uses"`
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires,omitzero"` // zero means never
+	// Revoked is when it was taken back, zero for one that was not.
+	Revoked time.Time `json:"revoked,omitzero"`
 }
 
 // good reports whether e may activate a device now.
 func (e Enrolment) good(now time.Time) bool {
-	return e.Uses != 0 && (e.Expires.IsZero() || !now.After(e.Expires))
+	return e.Uses != 0 && !e.expired(now)
 }
 
-// DeviceCertificate is a certificate that was issued to a device.
+func (e Enrolment) expired(now time.Time) bool { return !e.Expires.IsZero() && now.After(e.Expires) }
+
+// DeviceCertificate is the newest certificate that was issued to a device.
 type DeviceCertificate struct {
 	Device   apns.DeviceID `json:"device"`
 	Serial   string        `json:"serial"`
 	Issued   time.Time     `json:"issued"`
 	NotAfter time.Time     `json:"not_after"`
-	// Revoked is when it was revoked, zero for one that was not.
+	// Revoked is when the device was revoked, with all its certificates; zero
+	// for one that was not.
 	Revoked time.Time `json:"revoked,omitzero"`
-	DER     []byte    `json:"der"`
+	// Former are the earlier ones that had not expired at Issued.
+	Former []FormerCertificate `json:"former,omitempty"`
+	DER    []byte              `json:"der"`
 	// ChainPEM is the certificate and its issuer's as text. It is not stored.
 	ChainPEM []byte `json:"-"`
 }
@@ -109,7 +116,7 @@ func (p *Portal) RevokeEnrolmentCode(ctx context.Context, id string) error {
 		if err := get(tx, kindEnrolment, hash, &found); err != nil {
 			return err
 		}
-		found.Uses = 0
+		found.Uses, found.Revoked = 0, time.Now().UTC()
 		if err := note(ctx, tx, "enrolment.revoke", id, ""); err != nil {
 			return err
 		}
@@ -136,12 +143,16 @@ func hashCode(code string) string {
 
 // ActivateDevice issues a certificate to a new device: to the key that signed
 // its certificate signing request, under a new ID. The code is used only if
-// that succeeds. It returns ErrEnrolmentCode for a code that is not good, and
-// a Refusal for a request that is not.
+// that succeeds. The same code with the same key again, within a day and the
+// validity of the code, is the question of a device that did not get the
+// answer: it gets its certificate, and the code is not used again. It returns
+// ErrEnrolmentCode for a code that is not good, and a Refusal for a request that
+// is not.
 func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (DeviceCertificate, error) {
 	id := apns.DeviceID(apns.NewUUID())
 	by := p.authority.devices
 	var issued DeviceCertificate
+	again := false
 	err := p.change(ctx, func(tx Tx) error {
 		var e Enrolment
 		switch err := get(tx, kindEnrolment, hashCode(code), &e); {
@@ -149,23 +160,31 @@ func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (D
 			return ErrEnrolmentCode
 		case err != nil:
 			return err
-		case !e.good(time.Now()):
+		case e.expired(time.Now()):
 			return ErrEnrolmentCode
 		}
 		req, err := credential.ParseRequest(csr) // after the code: no work for strangers
+		if err != nil && e.Uses == 0 {
+			return ErrEnrolmentCode
+		}
 		if err != nil {
 			return &Refusal{Code: CodeRequest, Err: err}
 		}
-		cert, err := by.IssueDevice(id, req.PublicKey, validFor(credential.DeviceLifetime, by.Certificate))
+		key, err := activationKey(code, req)
 		if err != nil {
 			return &Refusal{Code: CodeRequest, Err: err}
 		}
-		if err := inspectDevice(cert, id, req.PublicKey); err != nil {
+		if issued, again, err = activatedBefore(tx, key, e, by); err != nil || again {
 			return err
 		}
-		issued = DeviceCertificate{
-			Device: id, Serial: Serial(cert), Issued: time.Now().UTC(), NotAfter: cert.NotAfter, DER: cert.Raw,
-			ChainPEM: credential.MarshalCertificatePEM(cert, by.Certificate),
+		if !e.good(time.Now()) {
+			return ErrEnrolmentCode
+		}
+		if issued, err = issueTo(by, id, req); err != nil {
+			return err
+		}
+		if err := put(tx, kindActivation, key, activated{Device: id, At: issued.Issued}); err != nil {
+			return err
 		}
 		if e.Uses > 0 {
 			e.Uses--
@@ -178,7 +197,9 @@ func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (D
 		}
 		return put(tx, kindDevice, string(id), issued)
 	}, func() {
-		p.devices[issued.Serial] = time.Time{}
+		if !again {
+			p.devices[issued.Serial] = time.Time{}
+		}
 	})
 	if err != nil {
 		return DeviceCertificate{}, fmt.Errorf("activating device: %w", err)
@@ -187,13 +208,19 @@ func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (D
 }
 
 // AdmitDevice returns the device that a certificate names, if this portal
-// issued it, it is valid now and not revoked. That the one who shows it has
-// its key, the caller has to check.
+// issued it, it is valid now and not revoked. The error wraps ErrDeviceExpired
+// if nothing but its time is over. That the one who shows it has its key, the
+// caller has to check.
 func (p *Portal) AdmitDevice(cert *x509.Certificate) (apns.DeviceID, error) {
 	_, err := cert.Verify(x509.VerifyOptions{
 		Roots:     p.DeviceRoots(),
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
+	if expired, ok := errors.AsType[x509.CertificateInvalidError](err); ok && expired.Reason == x509.Expired && time.Now().After(cert.NotAfter) {
+		if _, err := p.FormerDevice(cert); err == nil {
+			return "", fmt.Errorf("device certificate: %w, on %s", ErrDeviceExpired, cert.NotAfter.Format(time.DateOnly))
+		}
+	}
 	if err != nil {
 		return "", fmt.Errorf("device certificate: %w", err)
 	}

@@ -100,7 +100,12 @@ func Open(ctx context.Context, cfg Config) (*Portal, error) {
 			each(tx, kindKey, func(k *Key) error { p.keys[k.ID] = k; return nil }),
 			each(tx, kindApp, func(a *App) error { p.apps[a.BundleID] = a; return nil }),
 			each(tx, kindCertificate, func(c *Certificate) error { p.certificates[c.Serial] = c; return nil }),
-			each(tx, kindDevice, func(d *DeviceCertificate) error { p.devices[d.Serial] = d.Revoked; return nil }),
+			each(tx, kindDevice, func(d *DeviceCertificate) error {
+				for _, serial := range d.serials() {
+					p.devices[serial] = d.Revoked
+				}
+				return nil
+			}),
 		)
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"maps"
 	"math/big"
@@ -104,7 +105,7 @@ func (p *Portal) RevokeKey(ctx context.Context, id apns.KeyID) (Key, error) {
 	return k, nil
 }
 
-// RevokeDevice revokes the certificate of a device: the couriers close its
+// RevokeDevice revokes the certificates of a device: the couriers close its
 // connection, and it cannot come back. Revoking twice changes nothing. It
 // returns a Refusal for an unknown device.
 func (p *Portal) RevokeDevice(ctx context.Context, id apns.DeviceID) (DeviceCertificate, error) {
@@ -121,7 +122,9 @@ func (p *Portal) RevokeDevice(ctx context.Context, id apns.DeviceID) (DeviceCert
 		}
 		return put(tx, kindDevice, string(id), d)
 	}, func() {
-		p.devices[d.Serial] = d.Revoked
+		for _, serial := range d.serials() {
+			p.devices[serial] = d.Revoked
+		}
 		p.announce(Revocation{Device: id})
 	})
 	if err != nil {
@@ -179,7 +182,11 @@ func (p *Portal) CRL(ctx context.Context, purpose credential.Purpose) ([]byte, e
 		list.Number = new(big.Int).SetUint64(n)
 		if purpose == credential.ForDevices {
 			return each(tx, kindDevice, func(d *DeviceCertificate) error {
-				return appendRevoked(list, d.Serial, d.Revoked, d.NotAfter, ReasonUnspecified)
+				err := appendRevoked(list, d.Serial, d.Revoked, d.NotAfter, ReasonUnspecified)
+				for _, f := range d.Former {
+					err = errors.Join(err, appendRevoked(list, f.Serial, d.Revoked, f.NotAfter, ReasonUnspecified))
+				}
+				return err
 			})
 		}
 		return each(tx, kindCertificate, func(c *Certificate) error {

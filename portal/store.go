@@ -22,6 +22,7 @@ const (
 	kindCertificate Kind = "certificate" // Certificate, by its serial number
 	kindDevice      Kind = "device"      // DeviceCertificate, by the device's ID
 	kindEnrolment   Kind = "enrolment"   // Enrolment, by the hash of the code
+	kindActivation  Kind = "activation"  // activated, by the hash of the code and the fingerprint of the key
 	kindAudit       Kind = "audit"       // Entry, by its sequence number, 20 digits
 	kindCounter     Kind = "counter"     // counter, by its name
 )

@@ -23,10 +23,10 @@ type exceptional struct {
 	count int        // guarded by mu
 }
 
-// open puts in those that the store has.
-func (x *exceptional) open(ctx context.Context, s Store) error {
+// open puts in those that the store has, and tells seen of each.
+func (x *exceptional) open(ctx context.Context, s Store, seen func(apns.Address)) error {
 	x.seed = maphash.MakeSeed()
-	return s.EachException(ctx, func(a apns.Address) error { x.add(a); return nil })
+	return s.EachException(ctx, func(a apns.Address) error { x.add(a); seen(a); return nil })
 }
 
 // hash returns the hash of an address, which is not zero.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -24,6 +25,8 @@ type Registry struct {
 	// What every push asks for is also in memory.
 	topics      ordinals
 	exceptional exceptional
+	// removedDevices tells that there is a device that was removed as a whole.
+	removedDevices atomic.Bool
 }
 
 // Config says what a Registry is made of.
@@ -75,7 +78,11 @@ func Open(ctx context.Context, cfg Config) (*Registry, error) {
 			return nil, fmt.Errorf("opening registry: token key of %v: %w", env, err)
 		}
 	}
-	if err := r.exceptional.open(ctx, cfg.Store); err != nil {
+	if err := r.exceptional.open(ctx, cfg.Store, func(a apns.Address) {
+		if a.Topic == wholeDevice {
+			r.removedDevices.Store(true)
+		}
+	}); err != nil {
 		return nil, fmt.Errorf("opening registry: exceptions: %w", err)
 	}
 	return r, nil
@@ -183,5 +190,8 @@ func (r *Registry) Remove(ctx context.Context, a apns.Address, at time.Time) err
 // putException stores an exception, of which this side knows from before.
 func (r *Registry) putException(ctx context.Context, a apns.Address, x Exception) error {
 	r.exceptional.add(a)
+	if a.Topic == wholeDevice {
+		r.removedDevices.Store(true)
+	}
 	return r.store.PutException(ctx, a, x)
 }

@@ -30,16 +30,12 @@ func (r *Registry) Resolve(ctx context.Context, t apns.DeviceToken, topic apns.T
 	if ordinal != s.topic {
 		return apns.Address{}, notForTopic(topic)
 	}
-	if !r.exceptional.has(a) {
+	if !r.exceptionAt(a) {
 		return a, nil
 	}
-	x, err := r.store.Exception(ctx, a)
+	since, err := r.gone(ctx, a, s.generation)
 	if err != nil {
 		return apns.Address{}, fmt.Errorf("resolving device token: %w", err)
-	}
-	since := x.Removed
-	if s.generation < x.Generation {
-		since = x.Former
 	}
 	if !since.IsZero() {
 		gone := apns.Reject(apns.Unregistered, "")
@@ -85,7 +81,7 @@ func (r *Registry) ResolveNow(t apns.DeviceToken, topic *Topic, env apns.Environ
 		return apns.Address{}, ErrMustAsk
 	case topic.ordinal != s.topic:
 		return apns.Address{}, notForTopic(topic.Name)
-	case r.exceptional.has(a):
+	case r.exceptionAt(a):
 		return apns.Address{}, ErrMustAsk
 	}
 	return a, nil

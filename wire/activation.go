@@ -18,7 +18,14 @@ type ActivationRequest struct {
 	// CSR is the certificate signing request, PEM, for an RSA key of at least
 	// 2048 bits or a P-256 key. Only its public key is used.
 	CSR string `json:"certificate_signing_request"`
+	// Former, if set, shows that the device had another name before: that one
+	// ends, with its device tokens.
+	Former *DeviceProof `json:"former,omitempty"`
 }
+
+// ClockProblem is the title of the problem of a device whose clock is wrong,
+// status 422. The header Date of the answer has the time to sign with.
+const ClockProblem = "Clock refused"
 
 // ActivationResponse brings the certificate.
 type ActivationResponse struct {
