@@ -118,6 +118,9 @@ func (s *session) filter(ctx context.Context, f wire.Frame, out []byte) ([]byte,
 	if m.BaseToken != s.base {
 		return out, nil // of a device that is not connected here
 	}
+	if err := s.removed(ctx, m.Removed); err != nil {
+		return out, err
+	}
 	stored, err := s.inbox.SetFilter(ctx, spool.Filter{
 		Enabled: m.Enabled, Opportunistic: m.Opportunistic, NonWaking: m.NonWaking, Paused: m.Paused, Ignored: m.Ignored,
 	})

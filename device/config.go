@@ -26,7 +26,9 @@ type Config struct {
 	// Environment is the push service that the device belongs to. Required.
 	Environment apns.Environment
 	// Activation is the URL of the activation door, https only. Required
-	// unless Dir holds a certificate.
+	// unless Dir holds a certificate. The doors of renewal and erasure are
+	// beside it, with another last word; without Activation they are at the
+	// courier's address.
 	Activation string
 	// EnrolmentCode is the secret that allows the activation. Required unless
 	// Dir holds a certificate.
@@ -37,6 +39,9 @@ type Config struct {
 	// Dial opens connections, also that of the activation. Default: a
 	// net.Dialer. It is bounded by its context, 30 s.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// KeepKey tells to renew the certificate for the key that it has. By
+	// default each certificate has a new key.
+	KeepKey bool
 	// Dir is the folder where identity and state are kept, of one device in
 	// one environment and of one process at a time. It is made, with mode
 	// 0700, if it is missing. Each notification waits there for the disk before

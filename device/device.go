@@ -35,6 +35,8 @@ type Device struct {
 	// arrived tells the goroutine of the delegates that an app registered.
 	arrived chan struct{}
 	journal *journal
+	// renewing is full while the certificate is being renewed.
+	renewing chan struct{}
 
 	mu       sync.Mutex
 	identity credential.Identity // zero before activation; guarded by mu
@@ -60,7 +62,9 @@ func New(c Config) (*Device, error) {
 		folder:  folder{dir: c.Dir, environment: c.Environment},
 		wake:    make(chan struct{}, 1),
 		arrived: make(chan struct{}, 1),
-		changed: make(chan struct{}),
+
+		renewing: make(chan struct{}, 1),
+		changed:  make(chan struct{}),
 	}
 	if err := d.folder.make(); err != nil {
 		return nil, fmt.Errorf("device: %w", err)
@@ -158,10 +162,7 @@ func (d *Device) RegisterForRemoteNotifications(topic apns.Topic, types Notifica
 		return fmt.Errorf("registering %s: %d topics are registered already", topic, MaxTopics)
 	}
 	d.wakeUp()
-	select {
-	case d.arrived <- struct{}{}:
-	default:
-	}
+	d.hasArrived()
 	return nil
 }
 
@@ -173,6 +174,14 @@ func (d *Device) UnregisterForRemoteNotifications(topic apns.Topic) {
 	d.memory.unregister(topic)
 	d.mu.Unlock()
 	d.wakeUp()
+}
+
+// hasArrived tells that what waits for apps has to be looked at.
+func (d *Device) hasArrived() {
+	select {
+	case d.arrived <- struct{}{}:
+	default:
+	}
 }
 
 func (d *Device) wakeUp() {

@@ -3,10 +3,12 @@ package device
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -27,6 +29,9 @@ type memoryDocument struct {
 	// Permissions is what the user decided about apps.
 	Permissions  []permissionDocument  `json:"permissions,omitempty"`
 	DoNotDisturb *doNotDisturbDocument `json:"do_not_disturb,omitempty"`
+	// Removed is the hashes, in hex, of the topics whose device tokens have
+	// ended, which the courier is to be told.
+	Removed []string `json:"removed,omitempty"`
 	// Received is the history in version 1, the oldest entry first, each in
 	// base64. It is in the journal now.
 	Received []string `json:"received,omitempty"`
@@ -78,6 +83,10 @@ func (m *memory) document(e apns.Environment, id apns.DeviceID) memoryDocument {
 		doc.Apps = append(doc.Apps, appDocument{Topic: a.topic, Types: a.types.String(), DeviceToken: a.token.Hex()})
 	}
 	doc.Permissions, doc.DoNotDisturb = m.permissionDocuments()
+	for h := range m.removed {
+		doc.Removed = append(doc.Removed, hex.EncodeToString(h[:]))
+	}
+	slices.Sort(doc.Removed)
 	return doc
 }
 
@@ -113,6 +122,13 @@ func parseMemory(data []byte, e apns.Environment) (*memory, apns.DeviceID, error
 	}
 	if err := m.restorePermissions(doc.Permissions, doc.DoNotDisturb); err != nil {
 		return nil, "", fmt.Errorf("damaged: %w", err)
+	}
+	for _, s := range doc.Removed[:min(len(doc.Removed), MaxTopics)] {
+		h, err := hex.DecodeString(s)
+		if err != nil || len(h) != len(hash{}) {
+			return nil, "", errors.New("damaged: removed: not a topic hash in hex")
+		}
+		m.remove(hash(h))
 	}
 	for _, s := range doc.Received[max(0, len(doc.Received)-historyEntries):] {
 		b, err := base64.RawStdEncoding.DecodeString(s)

@@ -10,7 +10,7 @@ import (
 
 // ErrIdentityRefused says that the courier does not accept the device's
 // certificate, or not together with its base token. Trying again is of no
-// use: the device has to be activated anew, with an empty Config.Dir.
+// use: the device has to be activated anew, see Reactivate.
 var ErrIdentityRefused = errors.New("the courier refused the identity of this device")
 
 // redirect is the error of a connection whose courier sent the device
@@ -147,6 +147,9 @@ func (g *greeting) step(f wire.Frame, now time.Time) (*session, *login, error) {
 		heardAt:   now,
 		asked:     make(map[hash]*request),
 
+		stale:       make(map[hash]int),
+		told:        make(map[hash]removal),
+		herald:      g.herald,
 		uncommitted: make(map[historyEntry]bool),
 	}, nil, nil
 }

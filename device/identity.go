@@ -4,8 +4,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"os"
 
@@ -68,24 +66,17 @@ func (f folder) pendingKey() (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	text, err := credential.MarshalPrivateKeyPEM(key)
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
-	return key, f.write(pendingFile, pem.EncodeToMemory(&pem.Block{Type: pendingBlock, Bytes: der}))
+	return key, f.write(pendingFile, text)
 }
 
-// pendingBlock labels the one block of the pending file.
-const pendingBlock = "PRIVATE KEY"
-
 // parsePendingKey reads the pending file. What is wrong with it is not said:
-// the parser's error has seen the key.
+// the file is Herald's own, and holds a key.
 func parsePendingKey(data []byte) (*ecdsa.PrivateKey, bool) {
-	block, rest := pem.Decode(data)
-	if block == nil || block.Type != pendingBlock || len(rest) > 0 {
-		return nil, false
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	parsed, err := credential.ParsePrivateKeyPEM(data, nil)
 	if err != nil {
 		return nil, false
 	}

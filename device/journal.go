@@ -366,6 +366,14 @@ func (j *journal) ready(registered func(apns.TopicHash) (known, here bool)) []*u
 	return ready
 }
 
+// erase forgets everything, also on the disk. The journal must not be open.
+func (j *journal) erase() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.history, j.unhanded, j.waiting, j.bytes = newHistory(), make(map[uint64]*unhanded), 0, 0
+	return j.folder.remove(journalFile)
+}
+
 // readUpTo returns a file of at most limit bytes, nil if there is none or it is
 // empty.
 func (f folder) readUpTo(name string, limit int64) ([]byte, error) {

@@ -20,8 +20,11 @@ type memory struct {
 	permissionByDefault Permission // of the others; never NotDetermined
 	quiet               doNotDisturb
 	resume              resume
-	// calls counts the calls of register.
+	// calls counts the calls of register and remove.
 	calls uint64
+	// removed is the topics whose device tokens have ended, which the courier
+	// is to be told, each with its call.
+	removed map[apns.TopicHash]uint64
 	// changed tells that device.json does not have all this as it is.
 	changed bool
 }
@@ -43,6 +46,7 @@ func newMemory() *memory {
 	return &memory{
 		apps: make(map[apns.TopicHash]*app), journal: newJournal(folder{}, slog.New(slog.DiscardHandler)),
 		permissions: make(map[apns.Topic]Permission), permissionByDefault: granted,
+		removed: make(map[apns.TopicHash]uint64),
 	}
 }
 
@@ -89,6 +93,7 @@ func (m *memory) setBase(base apns.BaseToken) {
 		return
 	}
 	m.base, m.changed = base, true
+	clear(m.removed) // with the old one
 	for _, a := range m.apps {
 		a.token, a.told = "", false
 	}

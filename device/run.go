@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/heraldpush/herald/credential"
 )
 
 const (
@@ -28,12 +31,13 @@ const (
 // devices at once (docs/protocol/courier.md#reconnection).
 type backoff struct {
 	limit time.Duration // of the next pause
+	most  time.Duration // of any; zero stands for maxPause
 }
 
 // next returns how long to wait before the next attempt.
 func (b *backoff) next() time.Duration {
 	limit := b.limit
-	b.limit = min(max(2*limit, time.Second), maxPause)
+	b.limit = min(max(2*limit, time.Second), cmp.Or(b.most, maxPause))
 	if limit == 0 {
 		return 0
 	}
@@ -59,7 +63,8 @@ func later(after time.Duration) time.Duration {
 // delegates to have got what was acknowledged, and returns nil.
 //
 // It returns an error that trying again can not mend: an *ActivationError,
-// one that wraps ErrIdentityRefused, one of Config.Dir, or ErrRunning.
+// one that wraps ErrIdentityRefused, and ErrCertificateExpired if that is why,
+// one of Config.Dir, or ErrRunning.
 func (d *Device) Run(ctx context.Context) error {
 	if err := d.begin(); err != nil {
 		return err
@@ -95,10 +100,15 @@ func (d *Device) run(ctx context.Context) error {
 // again can not mend.
 func (d *Device) stay(ctx context.Context, effects chan<- effect) error {
 	if d.Certificate() == nil {
-		if err := d.activate(ctx); err != nil {
+		if err := d.activate(ctx, d.config.EnrolmentCode, credential.Identity{}); err != nil {
 			return err
 		}
 	}
+	var renewal sync.WaitGroup
+	defer renewal.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	renewal.Go(func() { d.keepRenewed(ctx) })
 	var (
 		pause     backoff
 		courier   = d.config.Courier
@@ -141,7 +151,7 @@ func (d *Device) stay(ctx context.Context, effects chan<- effect) error {
 func (d *Device) explain(err error) error {
 	expiry := d.Certificate().NotAfter
 	if errors.Is(err, ErrIdentityRefused) && time.Now().After(expiry) {
-		return fmt.Errorf("%w: its certificate expired on %s", err, expiry.Format(time.DateOnly))
+		return fmt.Errorf("%w on %s: %w", ErrCertificateExpired, expiry.Format(time.DateOnly), err)
 	}
 	return err
 }

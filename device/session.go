@@ -15,6 +15,10 @@ type hash = apns.TopicHash
 // (docs/protocol/courier.md#keepalive).
 const answerWithin = 20 * time.Second
 
+// announceAbove is the interval from which a device says it at once: a courier
+// that does not know it closes a connection that is silent for 35 minutes.
+const announceAbove = 15 * time.Minute
+
 // errSilent says that a courier gave no sign of life when asked for one.
 var errSilent = errors.New("the courier is silent")
 
@@ -28,6 +32,11 @@ type session struct {
 	filtered bool // a Filter was sent, with these lists
 	filter   filter
 	asked    map[hash]*request // device tokens that were asked for
+	stale    map[hash]int      // answers to come that are out of date
+	herald   bool              // the courier is Herald's: it takes extensions
+	told     map[hash]removal  // what of memory.removed was sent
+	asks     uint64            // KeepAlives that were sent
+	answers  uint64            // and those that were answered
 	heardAt  time.Time         // when the last frame came
 	askedAt  time.Time         // when it asked for a sign of life; zero if it did not since heardAt
 
@@ -43,6 +52,12 @@ type request struct {
 	// early holds what came for the app before the answer did: only the
 	// answer tells whether it is ours.
 	early []wire.Notification
+}
+
+// removal is a topic of memory.removed that was sent.
+type removal struct {
+	call uint64 // the value there
+	ask  uint64 // the KeepAlive whose answer says that the courier has it
 }
 
 // maxEarly bounds what is held for an app whose device token is outstanding.
@@ -92,6 +107,9 @@ func (e refused) happen(*Device) {
 // which topics (docs/protocol/courier.md#life-cycle).
 func (s *session) begin() outcome {
 	o := outcome{frames: wire.SetActiveState{State: wire.Active, For: wire.ActiveForever}.Append(nil)}
+	if s.keepAlive > announceAbove {
+		o.frames = s.appendKeepAlive(o.frames)
+	}
 	s.sync(&o)
 	return o
 }
@@ -114,18 +132,17 @@ func (s *session) wake() outcome {
 // sync brings courier and apps up to date with the registrations: the filter,
 // the device tokens that are missing, and those that an app was not told of.
 func (s *session) sync(o *outcome) {
-	want := s.memory.filter()
-	if !s.filtered || !want.equal(s.filter) {
+	want, removed := s.memory.filter(), s.untold()
+	if !s.filtered || len(removed) > 0 || !want.equal(s.filter) {
 		s.filtered, s.filter = true, want
-		o.frames = wire.Filter{BaseToken: s.memory.base, Enabled: want.enabled, Ignored: want.ignored}.Append(o.frames)
+		o.frames = wire.Filter{
+			BaseToken: s.memory.base, Enabled: want.enabled, Ignored: want.ignored, Removed: removed,
+		}.Append(o.frames)
 	}
+	s.tellRemoved(removed, o)
 	for h, q := range s.asked {
-		if s.memory.apps[h] != nil {
-			continue
-		}
-		delete(s.asked, h)
-		for _, n := range q.early {
-			o.ack(n, wire.AckUnknownTopic)
+		if s.memory.apps[h] == nil {
+			s.forget(h, q, wire.AckUnknownTopic, o)
 		}
 	}
 	for _, h := range s.memory.topics() {
@@ -169,8 +186,14 @@ func (s *session) tick(now time.Time) (outcome, error) {
 // ask asks for a sign of life.
 func (s *session) ask(now time.Time) []byte {
 	s.askedAt = now
+	return s.appendKeepAlive(nil)
+}
+
+// appendKeepAlive appends a KeepAlive, and counts it.
+func (s *session) appendKeepAlive(b []byte) []byte {
 	s.memory.resume.ask()
-	return wire.KeepAlive{Interval: s.keepAlive}.Append(nil)
+	s.asks++
+	return wire.KeepAlive{Interval: s.keepAlive}.Append(b)
 }
 
 // held tells the session that it was kept from reading until now, so that the
@@ -215,7 +238,12 @@ func (s *session) step(f wire.Frame, now time.Time) (outcome, error) {
 			err = parted(m)
 		}
 	case wire.CommandKeepAliveResponse:
-		s.memory.resume.answered()
+		if _, err = wire.ParseKeepAliveResponse(f.Payload); err == nil {
+			if s.answers++; s.answers >= s.asks {
+				s.memory.resume.answered()
+			}
+			s.confirm()
+		}
 	case wire.CommandConnectAck:
 		err = unexpected(f.Command)
 	default: // signs of life, and what belongs to abilities that this device does not announce
@@ -232,6 +260,10 @@ func (s *session) step(f wire.Frame, now time.Time) (outcome, error) {
 // answered takes the answer to an AppToken. One that was not asked for, or
 // whose app is gone, is passed over.
 func (s *session) answered(r wire.AppTokenResponse, now time.Time, o *outcome) {
+	if s.stale[r.TopicHash] > 0 {
+		s.stale[r.TopicHash]--
+		return
+	}
 	a, q := s.memory.apps[r.TopicHash], s.asked[r.TopicHash]
 	if a == nil || q == nil || !q.waiting {
 		return

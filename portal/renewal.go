@@ -165,11 +165,11 @@ type activated struct {
 
 // activationKey names the activation of a key by a code.
 func activationKey(code string, req *x509.CertificateRequest) (string, error) {
-	print, err := credential.Fingerprint(req.PublicKey)
+	fingerprint, err := credential.Fingerprint(req.PublicKey)
 	if err != nil {
 		return "", err
 	}
-	return hashCode(code) + "." + print, nil
+	return hashCode(code) + "." + fingerprint, nil
 }
 
 // activatedBefore returns the device that a code activated for the same key

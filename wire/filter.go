@@ -14,6 +14,8 @@ import "github.com/heraldpush/herald/apns"
 //	 6  20 bytes  topic hash, non-waking; repeated
 //	 5  20 bytes  topic hash, paused; repeated
 //
+//	200  20 bytes  topic hash, removed; repeated (docs/protocol/courier.md#extensions)
+//
 // Items 7 to 11, the same lists in salted hashes for web push, are skipped.
 // The answer from courier to device belongs to a capability that Herald's
 // courier does not announce, so it is never sent.
@@ -28,6 +30,9 @@ type Filter struct {
 	Opportunistic []apns.TopicHash
 	Paused        []apns.TopicHash
 	NonWaking     []apns.TopicHash
+	// Removed is the topics whose device tokens have ended, for Herald's
+	// courier alone. They may be in the lists as well, for the next ones.
+	Removed []apns.TopicHash
 }
 
 // ParseFilter reads the payload of a Filter frame. It fails with a
@@ -51,6 +56,8 @@ func ParseFilter(payload []byte) (Filter, error) {
 			it.takeListed(&m.Paused)
 		case 6:
 			it.takeListed(&m.NonWaking)
+		case 200:
+			it.takeListed(&m.Removed)
 		}
 	}
 	if err := it.err(CommandFilter); err != nil {
@@ -79,6 +86,7 @@ func (m Filter) Append(b []byte) []byte {
 	b = appendList(b, 4, m.Opportunistic)
 	b = appendList(b, 6, m.NonWaking)
 	b = appendList(b, 5, m.Paused)
+	b = appendList(b, 200, m.Removed)
 	return end(b, start)
 }
 
