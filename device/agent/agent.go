@@ -19,19 +19,21 @@ type agent struct {
 	device *device.Device
 	inbox  *inbox
 
-	// Of the goroutine that calls the delegates:
-	current  device.Notification   // the latest that an app got; the screen is next
-	commands map[apns.Topic]*queue // of each app
-	desktop  *queue                // nil without a desktop
+	current device.Notification // the latest that an app got; of the goroutine that calls the delegates
+	desktop *queue              // nil without a desktop
+	command *command            // nil without a command
+	ending  chan struct{}       // closed when no notification comes any more
+	workers sync.WaitGroup      // on what came
 
-	newCommandQueue func() *queue // nil without a command
-	workers         sync.WaitGroup
+	finishWithin time.Duration // is how long they may go on at the end
 
 	reporting sync.Mutex // one event at a time
 
 	mu      sync.Mutex
 	reach   reach                       // guarded by mu
 	waiting map[apns.Topic][]chan error // who waits for a device token; guarded by mu
+	working func(apns.Topic, *box)      // starts commands for an app; nil while nothing runs; guarded by mu
+	worked  map[*box]bool               // has them; guarded by mu
 }
 
 // reach is whether there is a courier.
@@ -75,7 +77,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 // open returns an agent that does nothing yet. Its folder is held.
 func open(cfg Config) (*agent, error) {
-	a := &agent{cfg: cfg, waiting: make(map[apns.Topic][]chan error)}
+	a := &agent{
+		cfg: cfg, finishWithin: finishWithin, ending: make(chan struct{}), waiting: make(map[apns.Topic][]chan error),
+		worked: make(map[*box]bool),
+	}
 	d, err := cfg.device()
 	if err != nil {
 		return nil, err
@@ -85,7 +90,7 @@ func open(cfg Config) (*agent, error) {
 		return nil, err
 	}
 	var damaged int
-	if a.inbox, damaged, err = openInbox(cfg.Dir, defaultLimits); err != nil {
+	if a.inbox, damaged, err = openInbox(cfg.Dir, defaultLimits, cfg.Command != ""); err != nil {
 		return nil, err
 	}
 	if damaged > 0 {
@@ -118,8 +123,10 @@ func (a *agent) run(ctx context.Context, socket net.Listener) error {
 	defer fail(nil)
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	a.startWork(working)
-
+	if err := a.startWork(working); err != nil {
+		a.finishWork(stopWork)
+		return errors.Join(err, socket.Close())
+	}
 	var parts sync.WaitGroup
 	failures := make([]error, 2)
 	serve := func(i int, part func() error) {
@@ -144,16 +151,23 @@ func (a *agent) run(ctx context.Context, socket net.Listener) error {
 }
 
 // startWork starts who works on notifications.
-func (a *agent) startWork(working context.Context) {
+func (a *agent) startWork(working context.Context) error {
 	if a.cfg.Command != "" {
-		a.commands = make(map[apns.Topic]*queue)
-		command := newCommand(a.cfg)
-		a.newCommandQueue = func() *queue {
-			return newQueue(working, &a.workers, func(ctx context.Context, e Event) {
-				if err := command.run(ctx, e); err != nil {
-					a.failed(e.Topic, fmt.Errorf("notification %s: %w", e.ID, err))
-				}
-			}, func(e Event) { a.failed(e.Topic, fmt.Errorf("notification %s: the command was not run", e.ID)) })
+		a.command = newCommand(a.cfg)
+		a.mu.Lock()
+		a.working = func(topic apns.Topic, b *box) {
+			a.workers.Go(func() {
+				a.runCommands(working, topic, b)
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				delete(a.worked, b)
+			})
+		}
+		a.mu.Unlock()
+		for _, r := range a.device.Registrations() {
+			if err := a.openBox(r.Topic); err != nil {
+				return err
+			}
 		}
 	}
 	if a.cfg.Desktop != nil {
@@ -163,18 +177,35 @@ func (a *agent) startWork(working context.Context) {
 			}
 		}, func(e Event) { a.failed(e.Topic, fmt.Errorf("notification %s was not shown on the desktop", e.ID)) })
 	}
+	return nil
+}
+
+// openBox opens the box of an app, with commands if there are any.
+func (a *agent) openBox(topic apns.Topic) error {
+	b, err := a.inbox.open(topic)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.working != nil && !a.worked[b] {
+		a.worked[b] = true
+		a.working(topic, b)
+	}
+	return nil
 }
 
 // finishWork waits for who works on notifications, but not for ever. The
 // device has ended.
 func (a *agent) finishWork(stop context.CancelFunc) {
-	for _, q := range a.commands {
-		q.close()
-	}
+	a.mu.Lock()
+	a.working = nil // whoever registers now comes too late
+	a.mu.Unlock()
+	close(a.ending)
 	if a.desktop != nil {
 		a.desktop.close()
 	}
-	enough := time.AfterFunc(finishWithin, stop)
+	enough := time.AfterFunc(a.finishWithin, stop)
 	defer enough.Stop()
 	a.workers.Wait()
 }
@@ -186,10 +217,10 @@ func (a *agent) register(app App) error {
 		DidFailToRegister: func(err error) { a.refused(app.Topic, err) },
 		DidReceive:        func(n device.Notification) { a.current = n },
 	})
-	if err == nil {
-		a.inbox.open(app.Topic)
+	if err != nil {
+		return err
 	}
-	return err
+	return a.openBox(app.Topic)
 }
 
 // unregister takes an app off the device, with what is kept for it.
@@ -249,29 +280,28 @@ func (a *agent) refused(topic apns.Topic, err error) {
 }
 
 // show is called by the device after DidReceive, with what is shown of the
-// same notification.
+// same notification. What it keeps is kept before the device notes that the app
+// has it.
 func (a *agent) show(p device.Presentation) {
 	n := a.current
 	a.current = device.Notification{}
 	if n.Topic != p.Topic || n.ID != p.ID {
-		a.failed(p.Topic, errors.New("a notification was shown that no app got"))
+		if !p.Silent { // else it is for no app: the user denied it
+			a.failed(p.Topic, errors.New("a notification was shown that no app got"))
+		}
 		return
 	}
 	e := received(n, p)
-	doc, err := e.JSON()
-	if err == nil {
-		err = a.inbox.add(e.Topic, e.ID, doc)
-	}
-	if err != nil {
-		a.failed(e.Topic, fmt.Errorf("keeping notification %s: %w", e.ID, err))
+	if !n.Again || !a.inbox.has(e.Topic, e.ID) {
+		doc, err := e.JSON()
+		if err == nil {
+			err = a.inbox.add(e.Topic, e.ID, doc)
+		}
+		if err != nil {
+			a.failed(e.Topic, fmt.Errorf("keeping notification %s: %w", e.ID, err))
+		}
 	}
 	a.report(e)
-	if a.newCommandQueue != nil {
-		if a.commands[e.Topic] == nil {
-			a.commands[e.Topic] = a.newCommandQueue()
-		}
-		a.commands[e.Topic].put(e)
-	}
 	if a.desktop != nil && e.Shown != nil {
 		a.desktop.put(e)
 	}

@@ -3,12 +3,14 @@ package agent
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,12 +46,16 @@ func newCommand(cfg Config) *command {
 	}
 }
 
-// run runs the command for a notification. What came from elsewhere is in its
+// run runs the command for a notification. The error is that of ctx if that
+// has ended. What came from elsewhere is in its
 // environment and standard input alone, never in the command line.
-func (c *command) run(ctx context.Context, e Event) error {
-	doc, err := e.JSON()
-	if err != nil {
-		return err
+func (c *command) run(ctx context.Context, doc []byte) error {
+	var e Event
+	if err := json.Unmarshal(doc, &e); err != nil {
+		return fmt.Errorf("the notification: %w", err)
+	}
+	if e.Notification == nil {
+		return errors.New("the notification is none")
 	}
 	select {
 	case c.slots <- struct{}{}:
@@ -61,11 +67,11 @@ func (c *command) run(ctx context.Context, e Event) error {
 	defer cancel()
 	cmd := shell(ctx, c.line)
 	cmd.Env = commandEnvironment(os.Environ(), e)
-	cmd.Stdin = bytes.NewReader(append(doc, '\n'))
+	cmd.Stdin = bytes.NewReader(append(slices.Clip(doc), '\n'))
 	cmd.Stdout, cmd.Stderr = c.output, c.output
 	cmd.WaitDelay = outputWithin
 	from := time.Now()
-	err = cmd.Run()
+	err := cmd.Run()
 	took := time.Since(from)
 	switch {
 	case errors.Is(err, exec.ErrWaitDelay): // it ended well, but what it started goes on
@@ -73,7 +79,7 @@ func (c *command) run(ctx context.Context, e Event) error {
 	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		err = fmt.Errorf("the command was ended after %v", c.timeout)
 	case err != nil && ctx.Err() != nil:
-		err = errors.New("the command was ended with the agent")
+		return context.Cause(ctx)
 	case err != nil:
 		err = fmt.Errorf("the command ended badly: %w", err)
 	}
@@ -118,4 +124,40 @@ func commandEnvironment(inherited []string, e Event) []string {
 		env = append(env, variablePrefix+v.name+"="+strings.ReplaceAll(v.value, "\x00", ""))
 	}
 	return env
+}
+
+// runCommands runs the command for the notifications of an app, one by one,
+// until the app is gone, or the agent ends: then it goes on with those that
+// are there until ctx ends. What is left is for the next start.
+func (a *agent) runCommands(ctx context.Context, topic apns.Topic, b *box) {
+	for {
+		t, err := a.inbox.undone(topic, b)
+		if err != nil {
+			a.failed(topic, fmt.Errorf("noting what no command is run for: %w", err))
+		}
+		if t.missed > 0 {
+			a.failed(topic, fmt.Errorf("the command was not run for %d notifications: there came more than are kept", t.missed))
+		}
+		switch {
+		case t.gone:
+			return
+		case t.letter == nil:
+			select {
+			case <-t.changed:
+			case <-a.ending:
+				return
+			}
+			continue
+		}
+		err = a.command.run(ctx, t.letter.doc)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			a.failed(topic, fmt.Errorf("notification %s: %w", t.letter.id, err))
+		}
+		if err := a.inbox.did(topic, b, t.letter.number); err != nil {
+			a.failed(topic, fmt.Errorf("noting that the command was run: %w", err))
+		}
+	}
 }

@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/device"
 )
@@ -63,7 +61,11 @@ func TestCommand(t *testing.T) {
 		CommandOutput: out, CommandTimeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
 	})
 	e := event(payload)
-	if err := c.run(t.Context(), e); err != nil {
+	doc, err := e.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.run(t.Context(), doc); err != nil {
 		t.Fatalf("got %v\n%s", err, out)
 	}
 	var got Event
@@ -113,7 +115,11 @@ func TestCommandFails(t *testing.T) {
 	} {
 		c := newCommand(Config{Command: tt.line, CommandTimeout: tt.timeout, CommandOutput: new(output), Logger: slog.New(slog.DiscardHandler)})
 		from := time.Now()
-		err := c.run(t.Context(), event(`{}`))
+		doc, err := event(`{}`).JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.run(t.Context(), doc)
 		got := ""
 		if err != nil {
 			got = err.Error()
@@ -127,45 +133,57 @@ func TestCommandFails(t *testing.T) {
 	}
 }
 
-// TestCommandsInOrder runs many commands: those of an app one by one, in
-// order; those of several side by side.
-func TestCommandsInOrder(t *testing.T) {
-	out := new(output)
-	a := &agent{cfg: Config{
-		Command: `read -r line; echo "$HERALD_TOPIC $HERALD_BODY"`, CommandOutput: out, CommandTimeout: time.Minute,
-		Logger: slog.New(slog.DiscardHandler),
-	}}
-	var err error
-	if a.inbox, _, err = openInbox(t.TempDir(), defaultLimits); err != nil {
+// TestCommandsGoOn ends an agent while commands are to be run: the next one
+// goes on with them, in order, and one without commands skips them.
+func TestCommandsGoOn(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	name := func(s string) string { return filepath.Join(dir, s) }
+	w.cfg.Command = `echo "$HERALD_BODY" >>` + name("log") + `; test ! -e ` + name("block") + ` || exec sleep 1000`
+	if err := os.WriteFile(name("block"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	a.startWork(ctx)
-	topics := []apns.Topic{"a.b", "a.c"}
-	var want []string
-	for n := range 20 {
-		for _, topic := range topics {
-			m := device.Notification{Notification: apns.Notification{Topic: topic, Payload: apns.Payload(fmt.Sprintf(`{"aps":{"alert":"%d"}}`, n))}}
-			a.current = m
-			a.show(device.Presentation{Topic: topic})
-		}
-		want = append(want, fmt.Sprint(n))
+	logged := func(want string) {
+		t.Helper()
+		w.until(func() bool {
+			b, err := os.ReadFile(name("log"))
+			return err == nil && string(b) == want
+		})
 	}
-	a.finishWork(stop)
-	for _, topic := range topics {
-		var got []string
-		for line := range strings.Lines(out.String()) {
-			if of, n, _ := strings.Cut(strings.TrimSpace(line), " "); of == string(topic) {
-				got = append(got, n)
-			}
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", topic, diff)
+	push := func(bodies ...string) {
+		t.Helper()
+		for _, body := range bodies {
+			w.push(fmt.Sprintf(`{"aps":{"alert":%q}}`, body))
 		}
 	}
-	if err := a.inbox.journal.close(); err != nil {
-		t.Error(err)
+	w.start()
+	w.agent.finishWithin = 10 * time.Millisecond
+	push("one", "two", "three")
+	logged("one\n")
+	w.end()
+	if err := os.Remove(name("block")); err != nil {
+		t.Fatal(err)
+	}
+	w.events = nil
+	w.cfg.EnrolmentCode = ""
+	w.start()
+	logged("one\none\ntwo\nthree\n")
+	w.end()
+
+	command := w.cfg.Command
+	w.events, w.cfg.Command = nil, ""
+	w.start()
+	push("four")
+	w.end()
+	w.events, w.cfg.Command = nil, command
+	w.start()
+	push("five")
+	logged("one\none\ntwo\nthree\nfive\n")
+	w.end()
+	for _, e := range w.all() {
+		if e.Kind == Failed {
+			t.Errorf("got %+v", e)
+		}
 	}
 }
 

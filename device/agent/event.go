@@ -69,6 +69,8 @@ type Notification struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	// Stored tells that it waited for the device at the push service.
 	Stored bool `json:"stored"`
+	// Again tells that an earlier process had it, and may have reported it.
+	Again bool `json:"again,omitempty"`
 	// Level is how much it may disturb: what the payload asks for, as far as
 	// the user lets the app.
 	Level apns.InterruptionLevel `json:"interruption_level"`
@@ -95,7 +97,7 @@ type Shown struct {
 func received(n device.Notification, p device.Presentation) Event {
 	out := &Notification{
 		ID: n.ID, PushType: n.PushType, Priority: n.Priority.OrDefault(), CollapseID: n.CollapseID,
-		Stored: n.Stored, Level: p.InterruptionLevel, Payload: json.RawMessage(n.Payload),
+		Stored: n.Stored, Again: n.Again, Level: p.InterruptionLevel, Payload: json.RawMessage(n.Payload),
 	}
 	if out.ID == "" {
 		out.ID = apns.NotificationID(apns.NewUUID())

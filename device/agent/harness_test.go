@@ -111,19 +111,36 @@ func (w *world) all() []Event {
 	return append([]Event(nil), w.events...)
 }
 
-// waitFor waits for an event and returns it. The time is virtual.
-func (w *world) waitFor(is func(Event) bool) Event {
+// waitFor waits for an event and returns it.
+func (w *world) waitFor(is func(Event) bool) (found Event) {
 	w.t.Helper()
-	for range 1000 {
+	w.until(func() bool {
 		for _, e := range w.all() {
 			if is(e) {
-				return e
+				found = e
+				return true
 			}
 		}
-		time.Sleep(10 * time.Millisecond)
+		return false
+	})
+	return found
+}
+
+// until waits until something is so. In a bubble the time is virtual.
+func (w *world) until(so func() bool) {
+	w.t.Helper()
+	limit := time.After(20 * time.Second)
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		if so() {
+			tick.Stop()
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			w.t.Fatalf("it did not come about; the events are %+v", w.all())
+		}
 	}
-	w.t.Fatalf("no such event among %+v", w.all())
-	return Event{}
 }
 
 // waitForID waits for a notification.

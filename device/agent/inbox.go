@@ -42,6 +42,8 @@ type box struct {
 	bytes   int
 	last    uint64        // the number of the latest letter, 0 before the first
 	given   uint64        // the number of the latest that a reader was given
+	marked  bool          // done counts: there are commands
+	done    uint64        // the number of the latest that a command was run for
 	readers int           //
 	changed chan struct{} // closed and replaced at each letter, and closed for good when the app goes
 	gone    bool
@@ -62,7 +64,8 @@ func (b *box) after(number uint64) []letter {
 // inbox keeps the latest notifications of each app for its readers. What it
 // keeps is in the journal too, if there is one.
 type inbox struct {
-	limits limits
+	limits   limits
+	commands bool // are run for letters
 
 	mu      sync.Mutex
 	boxes   map[apns.Topic]*box // guarded by mu
@@ -74,11 +77,16 @@ type inbox struct {
 
 func newInbox(l limits) *inbox { return &inbox{limits: l, boxes: make(map[apns.Topic]*box)} }
 
-// open makes a box for an app, unless there is one.
-func (i *inbox) open(topic apns.Topic) {
+// open returns the box of an app, and makes it if it is missing.
+func (i *inbox) open(topic apns.Topic) (*box, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.box(topic)
+	b := i.box(topic)
+	if !i.commands || b.marked {
+		return b, nil
+	}
+	b.marked = true
+	return b, i.journal.write(i, entry{Topic: topic, Marked: true, Done: b.done})
 }
 
 // box is open; the caller holds mu.
@@ -104,6 +112,18 @@ func (i *inbox) remove(topic apns.Topic) error {
 	b.letters, b.gone = nil, true
 	close(b.changed)
 	return i.journal.write(i, entry{Topic: topic, Gone: true})
+}
+
+// has reports whether a notification is kept.
+func (i *inbox) has(topic apns.Topic, id apns.NotificationID) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	b := i.boxes[topic]
+	if b == nil {
+		return false
+	}
+	_, known := b.find(id)
+	return known
 }
 
 // add takes a notification. The error says that it is kept in memory alone.
@@ -234,6 +254,44 @@ func (r *reader) close() {
 	defer r.inbox.mu.Unlock()
 	r.inbox.readers--
 	r.box.readers--
+}
+
+// task is what undone returns.
+type task struct {
+	letter  *letter         // nil if there is nothing to do
+	missed  uint64          // letters before it, which are not kept any more
+	changed <-chan struct{} // closed when there is more
+	gone    bool            // the app is
+}
+
+// undone returns the oldest letter of a box that no command was run for. The
+// error says that the letters before are not noted as missed.
+func (i *inbox) undone(topic apns.Topic, b *box) (t task, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	t = task{changed: b.changed, gone: b.gone}
+	if from := b.from(); b.done+1 < from {
+		t.missed = from - 1 - b.done
+		b.done = from - 1
+		if !b.gone {
+			err = i.journal.write(i, entry{Topic: topic, Marked: true, Done: b.done})
+		}
+	}
+	if letters := b.after(b.done); len(letters) > 0 {
+		t.letter = new(letters[0])
+	}
+	return t, err
+}
+
+// did notes that a command was run for a letter.
+func (i *inbox) did(topic apns.Topic, b *box, number uint64) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if b.gone {
+		return nil
+	}
+	b.done = number
+	return i.journal.write(i, entry{Topic: topic, Marked: true, Done: number})
 }
 
 // count is what the inbox has of an app.

@@ -37,6 +37,10 @@ type entry struct {
 	Doc    json.RawMessage     `json:"doc,omitempty"`
 	// Given is the number of the latest letter that a reader was given.
 	Given uint64 `json:"given,omitempty"`
+	// Done is the number of the latest letter that a command was run for, if
+	// Marked.
+	Marked bool   `json:"marked,omitempty"`
+	Done   uint64 `json:"done,omitempty"`
 	// Last goes before the letters of an app, if their numbers do not begin
 	// with 1: the number before them.
 	Last uint64 `json:"last,omitempty"`
@@ -54,12 +58,22 @@ type journal struct {
 
 // openInbox returns the inbox that a folder holds, with a journal there. Lines
 // that cannot be read are passed over, and counted: a process that was killed
-// may have left one.
-func openInbox(dir string, l limits) (i *inbox, damaged int, err error) {
+// may have left one. Where commands are run for letters it goes on after the
+// last that one was run for, and where that is not known, after the last.
+func openInbox(dir string, l limits, commands bool) (i *inbox, damaged int, err error) {
 	i = newInbox(l)
+	i.commands = commands
 	path := filepath.Join(dir, journalFile)
 	if damaged, err = i.replay(path); err != nil {
 		return nil, 0, fmt.Errorf("reading %s: %w", path, err)
+	}
+	for _, b := range i.boxes {
+		switch {
+		case !commands:
+			b.marked, b.done = false, 0
+		case !b.marked:
+			b.marked, b.done = true, b.last
+		}
 	}
 	i.journal = &journal{path: path}
 	if err := i.journal.rewrite(i); err != nil {
@@ -130,6 +144,11 @@ func (i *inbox) apply(e entry) bool {
 			return false
 		}
 		b.given = max(b.given, e.Given)
+	case e.Marked:
+		if e.Done > b.last {
+			return false
+		}
+		b.marked, b.done = true, max(b.done, e.Done)
 	case e.Last != 0:
 		if b.last != 0 {
 			return false
@@ -214,6 +233,9 @@ func (i *inbox) entries() (all []entry) {
 		all = append(all, p.entry)
 	}
 	for topic, b := range i.boxes {
+		if b.marked {
+			all = append(all, entry{Topic: topic, Marked: true, Done: b.done})
+		}
 		if b.given > 0 {
 			all = append(all, entry{Topic: topic, Given: b.given})
 		}

@@ -189,7 +189,9 @@ func TestReaderBehind(t *testing.T) {
 
 func TestTooManyReaders(t *testing.T) {
 	i := newInbox(defaultLimits)
-	i.open("a.b")
+	if _, err := i.open("a.b"); err != nil {
+		t.Fatal(err)
+	}
 	var readers []*reader
 	for range maxReaders {
 		r, _, err := i.read("a.b", "")
