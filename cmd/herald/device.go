@@ -5,6 +5,7 @@ import (
 
 	"github.com/heraldpush/herald/device"
 	"github.com/heraldpush/herald/device/agent"
+	"github.com/heraldpush/herald/device/agent/desktop"
 )
 
 // deviceCmd is the device agent: what the push daemon of an iPhone is.
@@ -19,6 +20,9 @@ func withDeviceRemedy(err error) error {
 	}
 	if _, ok := errors.AsType[*device.ActivationError](err); ok {
 		return withHint(&statusError{err, exitRefused}, "herald portal device enrol makes a new enrolment code; --courier and --activation must be of the same platform.")
+	}
+	if d, ok := errors.AsType[*desktop.Error](err); ok {
+		return withHint(err, "%s", d.Remedy)
 	}
 	if s, ok := errors.AsType[*agent.SocketError](err); ok {
 		return withHint(err, "--socket PATH names another place than %s for it.", plain(s.Path))

@@ -18,6 +18,7 @@ import (
 	"github.com/heraldpush/herald/courier"
 	"github.com/heraldpush/herald/device"
 	"github.com/heraldpush/herald/device/agent"
+	"github.com/heraldpush/herald/device/agent/desktop"
 	"github.com/heraldpush/herald/platform/dev"
 )
 
@@ -38,6 +39,7 @@ type deviceRunCmd struct {
 	Types notificationTypes `default:"alert,sound,badge" help:"What these apps ask to be allowed: alert, sound and badge with commas, or none. Default: ${default}."`
 
 	JSON        bool          `name:"json" help:"Print a JSON object a line for each event, and nothing else."`
+	Desktop     bool          `help:"Show notifications on the desktop, over D-Bus."`
 	Exec        string        `placeholder:"CMD" help:"Command line to run for each notification, with JSON on its standard input and fields in its environment."`
 	ExecTimeout time.Duration `default:"30s" placeholder:"TIME" help:"How long one such command may take. Default: ${default}."`
 	Socket      string        `placeholder:"PATH" help:"Where apps find the agent. Without it, agent.sock in the folder."`
@@ -68,7 +70,7 @@ variables of --exec are in docs/device.md.`
 const enrolVariable = "HERALD_ENROL_CODE"
 
 // Run implements the verb.
-func (c deviceRunCmd) Run(ctx context.Context, s streams, log *slog.Logger) error {
+func (c deviceRunCmd) Run(ctx context.Context, s streams, log *slog.Logger) (err error) {
 	if c.ExecTimeout <= 0 {
 		return usageError("--exec-timeout %v: want a time such as 30s", c.ExecTimeout)
 	}
@@ -94,6 +96,14 @@ func (c deviceRunCmd) Run(ctx context.Context, s streams, log *slog.Logger) erro
 	}
 	if cfg.EnrolmentCode, err = c.code(ctx, cfg.Dir, at); err != nil {
 		return err
+	}
+	if c.Desktop {
+		d, err := desktop.Open(ctx)
+		if err != nil {
+			return withDeviceRemedy(err)
+		}
+		defer func() { err = errors.Join(err, d.Close()) }()
+		cfg.Desktop = d.Show
 	}
 	screen := newDeviceScreen(s, c.JSON, cfg, at)
 	cfg.Report, cfg.Ready = screen.report, screen.ready
