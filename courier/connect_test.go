@@ -235,6 +235,41 @@ func TestUnreadableBaseToken(t *testing.T) {
 	})
 }
 
+// TestDamagedBaseToken checks that a base token that this courier did not make, or
+// not in this form, opens nothing: the device has the one that is its own.
+func TestDamagedBaseToken(t *testing.T) {
+	bubble(t, func(s *service) {
+		t := s.t
+		id := s.newIdentity()
+		good := s.login(id, "").base
+		flipped := func(at int) apns.BaseToken {
+			b := []byte(good)
+			b[at] ^= 1
+			return apns.BaseToken(b)
+		}
+		for name, base := range map[string]apns.BaseToken{
+			"truncated": good[:31], "too long": good + "x", "as long as a topic hash": good[:20], "all zeros": apns.BaseToken(make([]byte, 32)),
+			"forged at the start": flipped(0), "forged in the middle": flipped(16), "forged at the end": flipped(31),
+			"a device token": apns.BaseToken(s.tokenOf(id, alertTopic)),
+		} {
+			d := s.login(id, base)
+			if d.base != good {
+				t.Errorf("%s: base token is %x, want %x", name, d.base, good)
+			}
+			// Nor is it good for anything else.
+			hash := alertTopic.Hash()
+			d.send(frame(wire.CommandFilter, item(1, []byte(base)), item(2, hash[:])))
+			d.wantNothing()
+			d.send(frame(wire.CommandAppToken, item(1, []byte(base)), item(2, hash[:])))
+			if got := d.want(wire.CommandAppTokenResponse); got[1][0] != byte(wire.AppTokenUnknownDevice) || got[2] != nil {
+				t.Errorf("%s: AppTokenResponse is %x, want status 2", name, got)
+			}
+			d.send(frame(wire.CommandConnect, item(1, []byte(base)), item(2, []byte{2})))
+			d.wantNothing() // a goodbye of nobody
+		}
+	})
+}
+
 // TestMalformed checks what closes the connection without a word.
 func TestMalformed(t *testing.T) {
 	header := func(c wire.Command, length uint32) []byte {
