@@ -18,6 +18,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -192,6 +193,7 @@ type Phone struct {
 	DeviceToken apns.DeviceToken
 
 	received chan device.Notification
+	failed   chan *device.ChannelError
 	tokens   chan apns.DeviceToken
 	leave    context.CancelFunc // nil while it is away
 	running  sync.WaitGroup
@@ -208,7 +210,10 @@ func (p *Platform) NewPhone(t testing.TB) *Phone {
 	if err != nil {
 		t.Fatalf("apnstest: %v", err)
 	}
-	ph := &Phone{received: make(chan device.Notification, receiveBuffer), tokens: make(chan apns.DeviceToken, 1)}
+	ph := &Phone{
+		received: make(chan device.Notification, receiveBuffer), tokens: make(chan apns.DeviceToken, 1),
+		failed: make(chan *device.ChannelError, receiveBuffer),
+	}
 	ph.Device, err = device.New(device.Config{
 		Courier: p.CourierAddr(), Environment: apns.Sandbox, Roots: p.Roots, Dial: p.Dial,
 		Activation: "https://" + p.CourierAddr() + courier.ActivationPath, EnrolmentCode: code,
@@ -225,6 +230,11 @@ func (p *Platform) NewPhone(t testing.TB) *Phone {
 		},
 		DidFailToRegister: func(err error) { t.Errorf("apnstest: %v", err) },
 		DidReceive:        func(n device.Notification) { ph.received <- n },
+		ChannelSubscriptionFailed: func(err error) {
+			if lost := new(device.ChannelError); errors.As(err, &lost) {
+				ph.failed <- lost
+			}
+		},
 	})
 	if err != nil {
 		t.Fatalf("apnstest: %v", err)
@@ -275,6 +285,19 @@ func (ph *Phone) Receive(t testing.TB) device.Notification {
 	case <-time.After(timeout):
 		t.Fatalf("apnstest: no notification after %v", timeout)
 		return device.Notification{}
+	}
+}
+
+// ChannelFailure returns the next channel of which the app learned that it does not
+// exist.
+func (ph *Phone) ChannelFailure(t testing.TB) *device.ChannelError {
+	t.Helper()
+	select {
+	case err := <-ph.failed:
+		return err
+	case <-time.After(timeout):
+		t.Fatalf("apnstest: no channel failed in %v", timeout)
+		return nil
 	}
 }
 

@@ -29,6 +29,9 @@ type Delegate struct {
 	// the user denies the app notifications, those that would only be shown do
 	// not come.
 	DidReceive func(Notification)
+	// ChannelSubscriptionFailed says that a channel that the app subscribed to
+	// does not exist, or no longer, with a ChannelError.
+	ChannelSubscriptionFailed func(error)
 }
 
 // Notification is a notification as a device receives it.
@@ -41,6 +44,9 @@ type Notification struct {
 	ReceivedAt time.Time
 	// SentAt is when the push service took it; zero if it does not say.
 	SentAt time.Time
+	// Channel is where it was broadcast; empty for what was sent to the device
+	// alone.
+	Channel apns.ChannelID
 	// Stored tells that it waited for the device at the push service.
 	Stored bool
 	// Again tells that an earlier process received it, and did not come to

@@ -42,6 +42,10 @@
 // its app, in memory. Run empties that queue before it returns, and a process
 // that is killed loses it. A repetition is recognised within the process.
 //
+// A registered app may also subscribe to channels, see
+// [Device.SubscribeToChannel]: what is broadcast there reaches it without anybody
+// knowing its device token.
+//
 // The package knows nothing of the push service but its bytes. What decides is
 // in greeting and session, which take a frame and the time and return the
 // frames to send and what is to happen; sockets, files and timers are around

@@ -44,6 +44,8 @@ type appDocument struct {
 	Types string `json:"types"`
 	// DeviceToken is hex; empty if the courier gave none yet.
 	DeviceToken string `json:"device_token"`
+	// Channels is what it is subscribed to.
+	Channels []channelDocument `json:"channels,omitempty"`
 }
 
 // loadMemory reads device.json, which is for the device with this id.
@@ -80,7 +82,9 @@ func (m *memory) document(e apns.Environment, id apns.DeviceID) memoryDocument {
 	}
 	for _, h := range m.topics() {
 		a := m.apps[h]
-		doc.Apps = append(doc.Apps, appDocument{Topic: a.topic, Types: a.types.String(), DeviceToken: a.token.Hex()})
+		doc.Apps = append(doc.Apps, appDocument{
+			Topic: a.topic, Types: a.types.String(), DeviceToken: a.token.Hex(), Channels: a.channelDocuments(),
+		})
 	}
 	doc.Permissions, doc.DoNotDisturb = m.permissionDocuments()
 	for h := range m.removed {
@@ -154,8 +158,9 @@ func (m *memory) restore(d appDocument) error {
 		return fmt.Errorf("device token: %w", err)
 	}
 	// No one is to be told until the app registers again.
-	m.apps[d.Topic.Hash()] = &app{topic: d.Topic, types: types, token: apns.DeviceToken(t), told: true}
-	return nil
+	a := &app{topic: d.Topic, types: types, token: apns.DeviceToken(t), told: true}
+	m.apps[d.Topic.Hash()] = a
+	return a.restoreChannels(d.Channels)
 }
 
 // parseOpaque reads a token of the courier protocol as hex; it may be empty.

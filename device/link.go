@@ -145,7 +145,11 @@ func (l *link) talk(ctx context.Context, s *session) error {
 		l.device.setUp(true, nil)
 		err = l.listen(ctx, s, p, arrivals)
 	}
-	if failed := p.end(); failed != nil {
+	failed := p.end()
+	l.device.mu.Lock()
+	l.device.memory.settle(time.Now())
+	l.device.mu.Unlock()
+	if failed != nil {
 		return failed // which is why the rest ended, if it did not by itself
 	}
 	if ctx.Err() != nil {

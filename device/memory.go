@@ -25,6 +25,10 @@ type memory struct {
 	// removed is the topics whose device tokens have ended, which the courier
 	// is to be told, each with its call.
 	removed map[apns.TopicHash]uint64
+	// stale tells that device.json lacks checkpoints, which it got last at
+	// checkpointed.
+	stale        bool
+	checkpointed time.Time
 	// changed tells that device.json does not have all this as it is.
 	changed bool
 }
@@ -40,6 +44,8 @@ type app struct {
 	call uint64
 	// told tells that the delegate has token, or is to be told nothing.
 	told bool
+	// channels is what it is subscribed to, with the highest checkpoint of each.
+	channels map[apns.ChannelID]uint64
 }
 
 func newMemory() *memory {

@@ -10,7 +10,7 @@ import (
 
 // receive decides on a notification, in the order in which devices do
 // (docs/protocol/courier.md#receiving): is there an app, is it a repetition,
-// is the device token ours, can the payload be read, does the user allow it.
+// is the message of a channel new, is the device token ours, can the payload be read, does the user allow it.
 func (s *session) receive(n wire.Notification, now time.Time, o *outcome) {
 	a := s.memory.apps[n.TopicHash]
 	if a == nil {
@@ -20,6 +20,10 @@ func (s *session) receive(n wire.Notification, now time.Time, o *outcome) {
 	entry, stamped := entryFor(n.DeviceToken, n.Timestamp)
 	if stamped && (s.uncommitted[entry] || s.memory.journal.has(entry, now)) {
 		o.ack(n, wire.AckUnknownTopic) // which also stands for a repetition
+		return
+	}
+	if n.Channel != "" && !a.awaits(n) {
+		o.ack(n, wire.AckUnknownTopic) // which also stands for an old checkpoint
 		return
 	}
 	if n.DeviceToken == "" {
@@ -77,6 +81,7 @@ func notificationFrom(n wire.Notification, topic apns.Topic, now time.Time) Noti
 			Payload:    n.Payload,
 		},
 		ReceivedAt: now,
+		Channel:    n.Channel,
 		Stored:     n.Storage&wire.Stored != 0,
 	}
 	if n.ID.Valid() {
@@ -85,7 +90,11 @@ func notificationFrom(n wire.Notification, topic apns.Topic, now time.Time) Noti
 	if len(m.CollapseID) > apns.MaxCollapseIDBytes {
 		m.CollapseID = ""
 	}
-	if !m.PushType.Known() {
+	switch {
+	case m.PushType.Known():
+	case n.Channel != "":
+		m.PushType = apns.PushTypeLiveActivity // nothing else is broadcast
+	default:
 		m.PushType = apns.InferPushType(topic, n.Payload)
 	}
 	if n.Expiry != 0 && n.Expiry != wire.NoExpiry {

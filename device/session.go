@@ -29,6 +29,8 @@ type session struct {
 	memory    *memory
 	keepAlive time.Duration // silence after which it asks for a sign of life
 
+	subscriber subscriber
+
 	filtered bool // a Filter was sent, with these lists
 	filter   filter
 	asked    map[hash]*request // device tokens that were asked for
@@ -119,6 +121,7 @@ func (s *session) committed(all []*received) {
 	for _, r := range all {
 		delete(s.uncommitted, r.entry)
 		s.memory.resume.add(r.source)
+		s.memory.reached(r.source, r.notification.ReceivedAt)
 	}
 }
 
@@ -130,7 +133,8 @@ func (s *session) wake() outcome {
 }
 
 // sync brings courier and apps up to date with the registrations: the filter,
-// the device tokens that are missing, and those that an app was not told of.
+// the device tokens that are missing, those that an app was not told of, and the
+// channels.
 func (s *session) sync(o *outcome) {
 	want, removed := s.memory.filter(), s.untold()
 	if !s.filtered || len(removed) > 0 || !want.equal(s.filter) {
@@ -161,10 +165,20 @@ func (s *session) sync(o *outcome) {
 		s.asked[h] = &request{call: a.call, waiting: true}
 		o.frames = wire.AppToken{TopicHash: h, BaseToken: s.memory.base}.Append(o.frames)
 	}
+	s.syncChannels(o)
 }
 
 // deadline is when tick is due.
 func (s *session) deadline() time.Time {
+	if at := s.subscriber.retryAt; !at.IsZero() && at.Before(s.silentAt()) {
+		return at
+	}
+	return s.silentAt()
+}
+
+// silentAt is when the courier has been silent for too long: to be asked for a
+// sign of life, or to be given up.
+func (s *session) silentAt() time.Time {
 	if !s.askedAt.IsZero() {
 		return s.askedAt.Add(answerWithin)
 	}
@@ -174,13 +188,19 @@ func (s *session) deadline() time.Time {
 // tick is a step that time alone makes. It may come early. The error says
 // that the courier is to be given up.
 func (s *session) tick(now time.Time) (outcome, error) {
+	var o outcome
+	if s.subscriber.due(now) {
+		s.subscriber.retryAt = time.Time{}
+		s.syncChannels(&o)
+	}
 	switch {
-	case now.Before(s.deadline()):
-		return outcome{}, nil
+	case now.Before(s.silentAt()):
+		return o, nil
 	case !s.askedAt.IsZero():
 		return outcome{}, errSilent
 	}
-	return outcome{frames: s.ask(now)}, nil
+	o.frames = append(o.frames, s.ask(now)...)
+	return o, nil
 }
 
 // ask asks for a sign of life.
@@ -198,7 +218,12 @@ func (s *session) appendKeepAlive(b []byte) []byte {
 
 // held tells the session that it was kept from reading until now, so that the
 // silence was its own.
-func (s *session) held(now time.Time) { s.heardAt, s.askedAt = now, time.Time{} }
+func (s *session) held(now time.Time) {
+	s.heardAt, s.askedAt = now, time.Time{}
+	if s.subscriber.due(now) {
+		s.subscriber.retryAt = now.Add(minSubscribeRetry)
+	}
+}
 
 // goodbye is the last thing to say (docs/protocol/courier.md#connect).
 func (s *session) goodbye() []byte {
@@ -222,6 +247,19 @@ func (s *session) step(f wire.Frame, now time.Time) (outcome, error) {
 		var r wire.AppTokenResponse
 		if r, err = wire.ParseAppTokenResponse(f.Payload); err == nil {
 			s.answered(r, now, &o)
+		}
+	case wire.CommandChannels:
+		if s.subscriber.sequence == 0 {
+			break // it was asked nothing
+		}
+		var m wire.SubscriptionsResponse
+		if m, err = wire.ParseSubscriptionsResponse(f.Payload); err == nil {
+			s.subscribed(m, now, &o)
+		}
+	case wire.CommandChannelUpdate:
+		var m wire.ChannelUpdate
+		if m, err = wire.ParseChannelUpdate(f.Payload); err == nil {
+			s.updated(m, now, &o)
 		}
 	case wire.CommandFlush:
 		var m wire.Flush

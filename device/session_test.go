@@ -143,6 +143,19 @@ func (tr *transcript) command(verb string, words []string) {
 		}
 		topic := apns.Topic("com.example." + o["0"])
 		tr.memory.permit(topic, Permission{Status: status, Types: Alert | Sound | Badge, NoBackground: o["background"] == "no"})
+	case "subscribe":
+		if err := tr.memory.subscribe(apns.Topic("com.example."+o["0"]), apns.ChannelID(o["1"])); err != nil {
+			fmt.Fprintf(&tr.out, "error: %v\n", err)
+		}
+	case "unsubscribe":
+		tr.memory.unsubscribe(apns.Topic("com.example."+o["0"]), apns.ChannelID(o["1"]))
+	case "checkpoints":
+		for _, s := range tr.memory.subscriptions() {
+			fmt.Fprintf(&tr.out, "%s %s %d\n", s.topic, s.channel, s.checkpoint)
+		}
+	case "disconnect":
+		tr.memory.settle(tr.now)
+		tr.outcome(outcome{}, nil)
 	case "connect":
 		tr.greeting = &greeting{memory: tr.memory, keepAlive: time.Minute, redirects: uint16(o.number("redirects"))}
 		tr.session = nil
@@ -188,11 +201,19 @@ func (tr *transcript) frame(verb string, o options) []byte {
 			DeviceToken: apns.DeviceToken(fill(o["token"])), TopicHash: tr.topic(o["topic"]),
 			MessageID: uint32(o.number("id")), Timestamp: uint64(o.number("stamp")), Payload: apns.Payload(o["payload"]),
 			ID: apns.NotificationID(o["apns-id"]), PushType: apns.PushType(o["type"]), CollapseID: apns.CollapseID(o["collapse"]),
+			Channel: apns.ChannelID(o["channel"]), Checkpoint: uint64(o.number("checkpoint")),
 			Storage: wire.StorageFlags(o.number("storage")), Priority: apns.Priority(o.number("priority")),
 		}
 		return n.Append(nil)
 	case "flush":
 		return wire.Flush{Wanted: uint16(o.number("wanted"))}.Append(nil)
+	case "channels":
+		return wire.SubscriptionsResponse{
+			RequestID: uint32(o.number("request")), Status: wire.SubscriptionsStatus(o.number("status")),
+			RetryAfter: time.Duration(o.number("retry")) * time.Second, Apps: tr.said(o),
+		}.Append(nil)
+	case "update":
+		return wire.ChannelUpdate{Resend: o["resend"] != "", Apps: tr.said(o)}.Append(nil)
 	case "redirect":
 		return wire.Redirect{Host: o["host"], Reason: o["reason"]}.Append(nil)
 	case "alive":
@@ -210,6 +231,16 @@ func (tr *transcript) frame(verb string, o options) []byte {
 	}
 	tr.t.Fatalf("transcript: unknown command %q", verb)
 	return nil
+}
+
+// said returns what the courier says of the channel in topic= and channel=.
+func (tr *transcript) said(o options) []wire.AppChannelResults {
+	if o["channel"] == "" {
+		return nil
+	}
+	return []wire.AppChannelResults{{App: apns.Topic("com.example." + o["topic"]), Channels: []wire.ChannelResult{
+		{Channel: apns.ChannelID(o["channel"]), Status: wire.ChannelStatus(o.number("exists"))},
+	}}}
 }
 
 func (tr *transcript) step(f wire.Frame) {
@@ -265,6 +296,11 @@ func (tr *transcript) outcome(o outcome, err error) {
 			n := e.notification
 			fmt.Fprintf(&tr.out, "received %s %s type=%s priority=%d id=%q collapse=%q stored=%v\n",
 				n.Topic, n.Payload, n.PushType, n.Priority, n.ID, n.CollapseID, n.Stored)
+			if n.Channel != "" {
+				fmt.Fprintf(&tr.out, "    on %s\n", n.Channel)
+			}
+		case channelLost:
+			fmt.Fprintf(&tr.out, "lost: %v\n", e.problem)
 		}
 	}
 	tr.frames(o.frames)
@@ -315,6 +351,19 @@ func (tr *transcript) words(f wire.Frame) string {
 		var m wire.AppToken
 		m, err = wire.ParseAppToken(f.Payload)
 		s = fmt.Sprintf(" base=%s %s", letter(m.BaseToken), tr.topics[m.TopicHash])
+	case wire.CommandChannels:
+		var m wire.Subscriptions
+		m, err = wire.ParseSubscriptions(f.Payload)
+		s = fmt.Sprintf(" base=%s full=%v request=%d sequence=%d", letter(m.BaseToken), m.Full, m.RequestID, m.Sequence)
+		for _, a := range m.Apps {
+			s += " " + string(a.App)
+			for _, sub := range a.Subscribe {
+				s += fmt.Sprintf(" +%s@%d", sub.Channel, sub.Checkpoint)
+			}
+			for _, id := range a.Unsubscribe {
+				s += " -" + string(id)
+			}
+		}
 	case wire.CommandAck:
 		var m wire.Ack
 		m, err = wire.ParseAck(f.Payload)
@@ -345,6 +394,11 @@ func FuzzSession(f *testing.F) {
 		wire.Notification{TopicHash: demo, DeviceToken: tok, Payload: apns.Payload(`{"aps":{"alert":"hi"}}`), Timestamp: 1}.Append(nil),
 		wire.Flush{Wanted: 9}.Append(wire.CancelKeepAlive{}.Append(nil)),
 		wire.Redirect{Host: "elsewhere.test"}.Append(nil),
+		wire.Notification{
+			TopicHash: demo, DeviceToken: apns.DeviceToken(fill("B")), Payload: apns.Payload(`{}`), Channel: "AAAA", Checkpoint: 7, Timestamp: 7,
+		}.Append(nil),
+		wire.SubscriptionsResponse{RequestID: 1, Status: wire.SubscriptionsTryLater}.Append(nil),
+		wire.ChannelUpdate{Resend: true, Apps: []wire.AppChannelResults{{App: "com.example.demo", Channels: []wire.ChannelResult{{Channel: "AAAA"}}}}}.Append(nil),
 		wire.ConnectAck{BaseToken: apns.BaseToken(fill("B"))}.Append(nil),
 		{7, 0x80, 0, 0, 0},
 	} {
@@ -355,6 +409,9 @@ func FuzzSession(f *testing.F) {
 	f.Fuzz(func(t *testing.T, state byte, b []byte) {
 		m := newMemory()
 		m.register("com.example.demo", Alert, Delegate{})
+		if err := m.subscribe("com.example.demo", "AAAA"); err != nil {
+			t.Fatal(err)
+		}
 		g := &greeting{memory: m, keepAlive: time.Minute}
 		var s *session
 		if state%3 > 0 {
