@@ -23,7 +23,23 @@ var vectors = []string{
 // FuzzFrames has a device send anything, before and after it has identified
 // itself. Whatever it is, the courier goes on: the next device is served, and
 // no goroutine is left, for otherwise the bubble does not end.
-func FuzzFrames(f *testing.F) {
+func FuzzFrames(f *testing.F) { fuzzFrames(f, wire.ALPNSecurityV3) }
+
+// FuzzExtensions is the same for a device that negotiated the extensions.
+func FuzzExtensions(f *testing.F) {
+	for _, v := range []string{
+		"0b0000001208000100040004000000ffc8000400000001", "0b00000012080001000400040000000ac8000400000002",
+		"0c0000000606000339303022000000000b00000000", "1700000007c800040000003c",
+	} {
+		b, err := hex.DecodeString(v)
+		must(f, err)
+		f.Add(true, b)
+	}
+	fuzzFrames(f, wire.ALPNHerald)
+}
+
+func fuzzFrames(f *testing.F, protocol string) {
+	f.Helper()
 	for _, v := range vectors {
 		b, err := hex.DecodeString(v)
 		must(f, err)
@@ -34,7 +50,7 @@ func FuzzFrames(f *testing.F) {
 		synctest.Test(t, func(t *testing.T) {
 			s, _ := assemble(t, parts{})
 			id := s.newIdentity()
-			d := s.openUnread(hello{})
+			d := s.openUnread(hello{protocols: []string{protocol}})
 			if after {
 				d.send(id.connect(t, time.Now(), ""))
 				synctest.Wait()
