@@ -2,6 +2,7 @@ package device
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/heraldpush/herald/apns"
@@ -29,4 +30,13 @@ func (d *Device) Registrations() []Registration {
 	d.mu.Unlock()
 	slices.SortFunc(all, func(a, b Registration) int { return cmp.Compare(a.Topic, b.Topic) })
 	return all
+}
+
+// Save writes to Config.Dir what changed by the methods of this Device. Run does
+// so by itself; this is for programs that change something and do not run.
+func (d *Device) Save() error {
+	if err := d.save(); err != nil {
+		return fmt.Errorf("device: %w", err)
+	}
+	return nil
 }

@@ -135,7 +135,7 @@ func (c deviceRunCmd) folder(at dev.Values) (string, error) {
 	case c.Dir != "":
 		return c.Dir, nil
 	case at != nil:
-		return filepath.Join(filepath.Dir(at[dev.KeyCA]), "agent"), nil
+		return devDeviceFolder(at), nil
 	}
 	return "", withHint(usageError("--dir is missing: the folder of the device"),
 		"--dir DIR makes one, or goes on with it; with --dev it is not needed.")

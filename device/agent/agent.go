@@ -223,9 +223,9 @@ func (a *agent) register(app App) error {
 	return a.openBox(app.Topic)
 }
 
-// unregister takes an app off the device, with what is kept for it.
-func (a *agent) unregister(topic apns.Topic) error {
-	a.device.UnregisterForRemoteNotifications(topic)
+// uninstall takes an app off the device, with what is kept for it.
+func (a *agent) uninstall(topic apns.Topic) error {
+	a.device.Uninstall(topic)
 	a.settle(topic, errNoApp)
 	return a.inbox.remove(topic)
 }

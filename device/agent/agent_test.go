@@ -129,7 +129,10 @@ func TestRegister(t *testing.T) {
 		if len(app.DeviceToken) != 64 {
 			t.Errorf("device token: got %q", app.DeviceToken)
 		}
-		want := AppStatus{Topic: other, Types: []string{"alert", "badge"}, DeviceToken: app.DeviceToken, Environment: apns.Sandbox}
+		want := AppStatus{
+			Topic: other, Types: []string{"alert", "badge"}, DeviceToken: app.DeviceToken, Environment: apns.Sandbox,
+			Permission: Permission{Status: "authorized", Types: []string{"alert", "sound", "badge"}},
+		}
 		if diff := cmp.Diff(want, app); diff != "" {
 			t.Errorf("app (-want +got):\n%s", diff)
 		}
@@ -187,6 +190,9 @@ func TestRefusals(t *testing.T) {
 			{"two documents", "POST", "/v1/apps/a.b/register", `{}{}`, "", 400, "after the end"},
 			{"large body", "POST", "/v1/apps/a.b/register", strings.Repeat(" ", maxRequest+1), "", 400, "cannot be read"},
 			{"stream of an unknown app", "GET", "/v1/apps/a.b/notifications", "", "", 404, "POST /v1/apps/a.b/register first"},
+			{"permission without a body", "PUT", "/v1/apps/a.b/permission", "", "", 400, "Send {"},
+			{"permission of no kind", "PUT", "/v1/apps/a.b/permission", `{"status":"perhaps"}`, "", 400, "want authorized, denied or not determined"},
+			{"quiet for no time", "PUT", "/v1/do-not-disturb", `{"on":true,"until":"tomorrow"}`, "", 400, "Send {"},
 			{"unknown app", "GET", "/v1/apps/a.b", "", "", 404, "not registered"},
 			{"long event id", "GET", "/v1/apps/com.example.demo/notifications", "", strings.Repeat("x", 65), 400, "Last-Event-ID has 65 bytes"},
 		} {

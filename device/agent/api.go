@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,8 +43,9 @@ type Status struct {
 	// Reason is why there is no connection, for people.
 	Reason string `json:"reason,omitempty"`
 	// Certificate is missing before the activation.
-	Certificate *Certificate `json:"certificate,omitempty"`
-	Apps        []AppStatus  `json:"apps"`
+	Certificate  *Certificate `json:"certificate,omitempty"`
+	DoNotDisturb DoNotDisturb `json:"do_not_disturb"`
+	Apps         []AppStatus  `json:"apps"`
 }
 
 // Certificate is what a Status says of the device's.
@@ -60,6 +62,8 @@ type AppStatus struct {
 	// DeviceToken is hex; empty if there is none yet.
 	DeviceToken string           `json:"device_token"`
 	Environment apns.Environment `json:"environment"`
+	// Permission is what the user lets the app do.
+	Permission Permission `json:"permission"`
 	// Kept is how many notifications can be read again, Waiting how many of
 	// them nobody has read, Readers who reads.
 	Kept    int `json:"kept"`
@@ -104,9 +108,15 @@ func (a *agent) handler() http.Handler {
 	mux.HandleFunc("GET /v1/apps", a.getApps)
 	mux.HandleFunc("GET /v1/apps/{topic}", a.app(a.getApp))
 	mux.HandleFunc("DELETE /v1/apps/{topic}", a.app(a.deleteApp))
+	mux.HandleFunc("PUT /v1/apps/{topic}/permission", a.app(a.putPermission))
+	mux.HandleFunc("PUT /v1/do-not-disturb", a.putDoNotDisturb)
+	mux.HandleFunc("POST /v1/restore", a.postRestore)
 	mux.HandleFunc("POST /v1/apps/{topic}/register", a.app(a.postRegister))
 	mux.HandleFunc("GET /v1/apps/{topic}/notifications", a.app(a.getNotifications))
-	paths := []string{"/v1/status", "/v1/apps", "/v1/apps/{topic}", "/v1/apps/{topic}/register", "/v1/apps/{topic}/notifications"}
+	paths := []string{
+		"/v1/status", "/v1/do-not-disturb", "/v1/restore", "/v1/apps", "/v1/apps/{topic}", "/v1/apps/{topic}/register",
+		"/v1/apps/{topic}/permission", "/v1/apps/{topic}/notifications",
+	}
 	for _, path := range paths {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			a.refuse(w, http.StatusMethodNotAllowed, "Method not allowed", "%.16q is not for %.300q.", r.Method, r.URL.Path)
@@ -137,7 +147,7 @@ func (a *agent) status() Status {
 	a.mu.Unlock()
 	s := Status{
 		DeviceID: a.device.ID(), Environment: a.cfg.Settings.Environment, Connected: reach.connected,
-		Courier: a.cfg.Settings.Courier, Reason: reach.reason, Apps: a.apps(),
+		Courier: a.cfg.Settings.Courier, Reason: reach.reason, DoNotDisturb: a.doNotDisturb(), Apps: a.apps(),
 	}
 	if reach.connected {
 		s.Courier = reach.courier
@@ -161,14 +171,10 @@ func (a *agent) apps() []AppStatus {
 
 func (a *agent) appStatus(r device.Registration) AppStatus {
 	n := a.inbox.count(r.Topic)
-	s := AppStatus{
-		Topic: r.Topic, Types: []string{}, DeviceToken: r.DeviceToken.Hex(), Environment: a.cfg.Settings.Environment,
-		Kept: n.Kept, Waiting: n.Waiting, Readers: n.Readers,
+	return AppStatus{
+		Topic: r.Topic, Types: typeNames(r.Types), DeviceToken: r.DeviceToken.Hex(), Environment: a.cfg.Settings.Environment,
+		Permission: a.permission(r.Topic), Kept: n.Kept, Waiting: n.Waiting, Readers: n.Readers,
 	}
-	if r.Types != 0 {
-		s.Types = strings.Split(r.Types.String(), ", ")
-	}
-	return s
 }
 
 func (a *agent) getStatus(w http.ResponseWriter, _ *http.Request) { a.answer(w, a.status()) }
@@ -193,7 +199,7 @@ func (a *agent) deleteApp(w http.ResponseWriter, _ *http.Request, topic apns.Top
 		a.refuseUnregistered(w, topic)
 		return
 	}
-	if err := a.unregister(topic); err != nil {
+	if err := a.uninstall(topic); err != nil {
 		a.cfg.Logger.Error("forgetting what was kept for an app", "topic", topic, "error", err)
 		a.refuse(w, http.StatusInternalServerError, "Folder", "What was kept for the app is still in the folder: %v.", err)
 		return
@@ -248,29 +254,37 @@ func (a *agent) obstacle() string {
 
 // readTypes reads the body of a registration.
 func readTypes(w http.ResponseWriter, r *http.Request) (device.NotificationTypes, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
-	if err != nil {
-		return 0, fmt.Errorf("the body cannot be read: %w", err)
+	var in registerRequest
+	if err := readJSON(w, r, &in); err != nil && !errors.Is(err, errNoBody) {
+		return 0, err
 	}
-	if len(body) == 0 {
+	if in.Types == nil {
 		return device.Alert | device.Sound | device.Badge, nil
 	}
-	var in registerRequest
-	dec := json.NewDecoder(strings.NewReader(string(body)))
+	return parseTypes(in.Types)
+}
+
+// errNoBody says that a request has no body.
+var errNoBody = errors.New("there is no body")
+
+// readJSON reads the body of a request, one JSON object.
+func readJSON(w http.ResponseWriter, r *http.Request, in any) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	switch {
+	case err != nil:
+		return fmt.Errorf("the body cannot be read: %w", err)
+	case len(body) == 0:
+		return errNoBody
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil {
-		return 0, fmt.Errorf("the body is not as it should be: %w", err)
+	if err := dec.Decode(in); err != nil {
+		return fmt.Errorf("the body is not as it should be: %w", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return 0, errors.New("something comes after the end of the JSON object")
+		return errors.New("something comes after the end of the JSON object")
 	}
-	switch {
-	case in.Types == nil:
-		return device.Alert | device.Sound | device.Badge, nil
-	case len(in.Types) == 0:
-		return 0, nil
-	}
-	return device.ParseNotificationTypes(strings.Join(in.Types, ","))
+	return nil
 }
 
 // answer writes v as JSON, in one line.

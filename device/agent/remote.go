@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,13 +56,17 @@ func Connect(ctx context.Context, dir string) (*Remote, error) {
 
 // Status asks for what the agent says of itself.
 func (r *Remote) Status(ctx context.Context) (s Status, err error) {
-	return s, r.call(ctx, http.MethodGet, "/v1/status", &s)
+	return s, r.call(ctx, http.MethodGet, "/v1/status", nil, &s)
 }
 
-// call makes a request, and reads the answer into out. The error is a *Problem
+// call makes a request with in as its body, and reads the answer into out. The error is a *Problem
 // if the agent refuses.
-func (r *Remote) call(ctx context.Context, method, path string, out any) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, nil)
+func (r *Remote) call(ctx context.Context, method, path string, in, out any) error {
+	text, err := body(in)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
@@ -70,13 +75,13 @@ func (r *Remote) call(ctx context.Context, method, path string, out any) error {
 		return err
 	}
 	defer func() { _ = res.Body.Close() }() // what it held was read
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return err
 	}
 	if res.StatusCode >= 300 {
 		p := new(Problem)
-		if json.Unmarshal(body, p) != nil || p.Detail == "" {
+		if json.Unmarshal(answer, p) != nil || p.Detail == "" {
 			return fmt.Errorf("the agent answers with status %d", res.StatusCode)
 		}
 		return p
@@ -84,7 +89,7 @@ func (r *Remote) call(ctx context.Context, method, path string, out any) error {
 	if out == nil {
 		return nil
 	}
-	if err := json.Unmarshal(body, out); err != nil {
+	if err := json.Unmarshal(answer, out); err != nil {
 		return fmt.Errorf("the agent's answer: %w", err)
 	}
 	return nil

@@ -78,7 +78,7 @@ func TestStream(t *testing.T) {
 		g.expect(seven)
 
 		// Until the app goes.
-		if err := w.agent.unregister(apnstest.Topic); err != nil {
+		if err := w.agent.uninstall(apnstest.Topic); err != nil {
 			t.Error(err)
 		}
 		g.expectEvent("unregistered", "")
