@@ -135,6 +135,9 @@ func (s *session) publish(ctx context.Context, e *errand) error {
 	if c.StoragePolicy == apns.NoMessageStored && e.message.Expiration != apns.DoNotStore {
 		return apns.Reject(apns.BadExpirationDate, "the channel stores no message")
 	}
+	if err := s.gateway.messages[c.StoragePolicy].takeMessage(c.ID, time.Now()); err != nil {
+		return err
+	}
 	_, err = s.gateway.cfg.Spool.Publish(ctx, c.ID, c.StoragePolicy, e.message)
 	return err
 }

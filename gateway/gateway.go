@@ -66,6 +66,8 @@ type Gateway struct {
 	cfg      Config
 	tls      *tls.Config
 	throttle *throttle
+	// messages is the throttles of channels, by their storage policy.
+	messages map[apns.StoragePolicy]*throttle
 
 	flights     atomic.Uint64 // connections that Config.Faults was asked about
 	connections atomic.Uint64 // of providers, as Config.Trace counts them
@@ -86,7 +88,7 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Limits, err = cfg.Limits.withDefaults(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, throttle: newThrottle(&cfg.Limits)}
+	g := &Gateway{cfg: cfg, throttle: newThrottle(&cfg.Limits), messages: newChannelThrottles(&cfg.Limits)}
 	g.tls = g.newTLS()
 	return g, nil
 }

@@ -25,6 +25,15 @@ type Limits struct {
 	// means one second.
 	DeviceInterval time.Duration
 
+	// ChannelBurst is how many messages may be broadcast at once on a channel that
+	// stores the latest, at most 100,000; the next ones are TooManyRequests. On one
+	// that stores none it is ten times as many, and ten times as fast. Zero
+	// means any number.
+	ChannelBurst int
+	// ChannelInterval is the time after which one more may, at most an hour. Zero
+	// means one second.
+	ChannelInterval time.Duration
+
 	// SlowShare is the share of refusals, from 0 to 1, with which a connection is
 	// slowed down to one stream, until the next push is accepted. Zero means never.
 	SlowShare float64
@@ -45,6 +54,7 @@ type Limits struct {
 func ProductionLimits() Limits {
 	l := DevelopmentLimits()
 	l.DeviceBurst, l.DeviceInterval = 60, time.Second
+	l.ChannelBurst, l.ChannelInterval = 60, time.Second
 	l.SlowShare, l.SlowWindow, l.SlowAnswers = 0.5, 10*time.Second, 20
 	l.MaxRefusals, l.MaxBadDeviceTokens = 1000, 100
 	return l
@@ -61,23 +71,36 @@ func DevelopmentLimits() Limits {
 const (
 	maxDeviceBurst    = 1_000_000
 	maxDeviceInterval = time.Hour
+
+	maxChannelBurst    = maxDeviceBurst / storelessFactor
+	maxChannelInterval = maxDeviceInterval
 )
+
+// storelessFactor is how many times as much may be broadcast on a channel that
+// stores no message.
+const storelessFactor = 10
 
 // withDefaults returns l with each zero value that has a meaning replaced by it,
 // or says what is out of range.
 func (l Limits) withDefaults() (Limits, error) {
-	if min(l.ProviderTokenInterval, l.DeviceInterval, l.SlowWindow) < 0 ||
-		min(l.ProviderTokenTolerance, l.DeviceBurst, l.SlowAnswers, l.MaxRefusals, l.MaxBadDeviceTokens) < 0 {
+	if min(l.ProviderTokenInterval, l.DeviceInterval, l.ChannelInterval, l.SlowWindow) < 0 ||
+		min(l.ProviderTokenTolerance, l.DeviceBurst, l.ChannelBurst, l.SlowAnswers, l.MaxRefusals, l.MaxBadDeviceTokens) < 0 {
 		return l, errors.New("gateway: a limit is negative")
 	}
 	if l.DeviceBurst > maxDeviceBurst || l.DeviceInterval > maxDeviceInterval {
 		return l, errors.New("gateway: DeviceBurst is at most 1,000,000, DeviceInterval an hour")
+	}
+	if l.ChannelBurst > maxChannelBurst || l.ChannelInterval > maxChannelInterval {
+		return l, errors.New("gateway: ChannelBurst is at most 100,000, ChannelInterval an hour")
 	}
 	if !(l.SlowShare >= 0 && l.SlowShare <= 1) { // NaN is neither
 		return l, errors.New("gateway: SlowShare is from 0 to 1")
 	}
 	if l.DeviceInterval == 0 {
 		l.DeviceInterval = time.Second
+	}
+	if l.ChannelInterval == 0 {
+		l.ChannelInterval = time.Second
 	}
 	if l.SlowWindow == 0 {
 		l.SlowWindow = 10 * time.Second

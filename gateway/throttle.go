@@ -15,8 +15,9 @@ const (
 	setBuckets     = 8 // two lines of a cache
 )
 
-// throttle bounds how fast notifications come to one device token, with a bucket
-// for each (docs/protocol/provider.md#limits). A nil throttle lets all pass.
+// throttle bounds how fast notifications come to one device token, or messages to
+// one channel, with a bucket for each (docs/protocol/provider.md#limits,
+// docs/protocol/broadcast.md#limits). A nil throttle lets all pass.
 //
 // Its memory never grows. A bucket that is full again is as good as none, so that its place is
 // free; and where a place is needed and none is free, the bucket gives way that lacks
@@ -35,20 +36,32 @@ type throttleShard struct {
 	sets [shardSets][setBuckets]bucket // guarded by mu
 }
 
-// bucket is what is known of one device token.
+// bucket is what is known of one device token or channel.
 type bucket struct {
-	who    uint64 // hash of its address
+	who    uint64 // hash of its address or ID
 	fullAt int64  // ns since the throttle was made
 }
 
-// newThrottle returns the throttle for the limits, nil if there is none.
-func newThrottle(l *Limits) *throttle {
-	if l.DeviceBurst == 0 {
+// newThrottle returns the throttle of device tokens for the limits, nil if there is
+// none.
+func newThrottle(l *Limits) *throttle { return throttleOf(l.DeviceBurst, l.DeviceInterval) }
+
+// newChannelThrottles returns the throttles of channels, by their storage policy;
+// nil ones if there is none.
+func newChannelThrottles(l *Limits) map[apns.StoragePolicy]*throttle {
+	return map[apns.StoragePolicy]*throttle{
+		apns.MostRecentMessageStored: throttleOf(l.ChannelBurst, l.ChannelInterval),
+		apns.NoMessageStored:         throttleOf(l.ChannelBurst*storelessFactor, l.ChannelInterval/storelessFactor),
+	}
+}
+
+func throttleOf(burst int, every time.Duration) *throttle {
+	if burst == 0 {
 		return nil
 	}
-	interval := int64(l.DeviceInterval)
+	interval := int64(every)
 	return &throttle{
-		interval: interval, slack: int64(l.DeviceBurst-1) * interval,
+		interval: interval, slack: int64(burst-1) * interval,
 		started: time.Now(), seed: maphash.MakeSeed(),
 	}
 }
@@ -59,7 +72,19 @@ func (t *throttle) take(a apns.Address, at time.Time) error {
 	if t == nil {
 		return nil
 	}
-	if wait := t.wait(maphash.Comparable(t.seed, a), int64(at.Sub(t.started))); wait > 0 {
+	return t.takeOf(maphash.Comparable(t.seed, a), at)
+}
+
+// takeMessage takes a message out of the bucket of a channel, as take does.
+func (t *throttle) takeMessage(c apns.ChannelID, at time.Time) error {
+	if t == nil {
+		return nil
+	}
+	return t.takeOf(maphash.String(t.seed, string(c)), at)
+}
+
+func (t *throttle) takeOf(who uint64, at time.Time) error {
+	if wait := t.wait(who, int64(at.Sub(t.started))); wait > 0 {
 		why := apns.Reject(apns.TooManyRequests, "")
 		why.RetryAfter = wait
 		return why

@@ -76,6 +76,6 @@
 // The rules are a pure machine, one for each attached device, that is given an
 // event and the time, and answers with effects. Around it are the locks, sharded
 // by device, one goroutine for all deferred notifications, one for what is
-// published, and one that has the store forget what expired. A device that is not attached costs no memory
-// here.
+// published, and one that has the store forget what expired. A device that is
+// not attached costs no memory here.
 package spool
