@@ -70,6 +70,45 @@ func newService(t *testing.T, p *apnstest.Platform) *service {
 	}
 }
 
+// transport names one of those for TCP.
+type transport string
+
+// The transports.
+const (
+	portable transport = "portable"
+	native   transport = "of the system"
+)
+
+// overTCP runs a test with real sockets, on each transport.
+func overTCP(t *testing.T, f func(t *testing.T, on transport)) {
+	t.Helper()
+	for _, on := range []transport{portable, native} {
+		t.Run(string(on), func(t *testing.T) {
+			t.Parallel()
+			f(t, on)
+		})
+	}
+}
+
+// listen has the courier listen, and the service dial it.
+func (s *service) listen(tcp bool) net.Listener {
+	s.t.Helper()
+	if !tcp {
+		network := new(memnet.Network)
+		s.dial = network.DialContext
+		l, err := network.Listen(s.address)
+		must(s.t, err)
+		return l
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(s.t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Skipf("no TCP here: %v", err)
+	}
+	s.address, s.dial = l.Addr().String(), new(net.Dialer).DialContext
+	return l
+}
+
 // parts are what a courier is put together from where a test needs a say in
 // it. The zero value is a courier as any other.
 type parts struct {
@@ -78,6 +117,9 @@ type parts struct {
 	log      slog.Handler
 	change   func(*courier.Config)
 	made     func(*courier.Courier) // is told of the courier
+	// tcp is the transport that the courier has for real sockets. Empty means
+	// that all is in memory.
+	tcp transport
 	// before is called when there is a portal and nothing else: time that
 	// goes by then costs nothing.
 	before func(*service)
@@ -119,15 +161,15 @@ func assemble(t *testing.T, with parts) (s *service, stop func()) {
 	if with.change != nil {
 		with.change(&cfg)
 	}
+	if with.tcp != "" {
+		cfg.Portable = with.tcp == portable
+	}
 	c, err := courier.New(cfg)
 	must(t, err)
 	if with.made != nil {
 		with.made(c)
 	}
-	network := new(memnet.Network)
-	s.dial = network.DialContext
-	l, err := network.Listen(s.address)
-	must(t, err)
+	l := s.listen(with.tcp != "")
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var serving sync.WaitGroup
 	serving.Go(func() {

@@ -2,6 +2,8 @@ package courier
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -18,6 +20,8 @@ type loop struct {
 	kick  chan struct{} // capacity 1: the clock is to look again
 	// readers counts the goroutines that wait for bytes.
 	readers sync.WaitGroup
+	// poll raises the events of sockets; nil where there are none.
+	poll *poller
 
 	mu       sync.Mutex
 	timers   *wheel.Wheel[*conn] // guarded by mu
@@ -147,15 +151,39 @@ type loops struct {
 	running sync.WaitGroup
 }
 
-// startLoops starts as many loops as there are processors.
-func startLoops(ctx context.Context) *loops {
+// startLoops starts as many loops as there are processors. They poll for TCP if
+// they are to, and can.
+func startLoops(ctx context.Context, poll bool, log *slog.Logger) *loops {
 	ls := &loops{done: make(chan struct{})}
 	for range runtime.GOMAXPROCS(0) {
 		l := newLoop(ctx)
+		if poll {
+			l.startPoller(ctx, &ls.running, log)
+		}
 		ls.all = append(ls.all, l)
 		ls.running.Go(func() { l.runClock(ls.done) })
 	}
 	return ls
+}
+
+// startPoller has the loop poll. Where that does not go, connections are on the
+// portable transport.
+func (l *loop) startPoller(ctx context.Context, running *sync.WaitGroup, log *slog.Logger) {
+	p, err := newPoller()
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return
+	case err != nil:
+		log.WarnContext(ctx, "courier uses the portable transport", slog.Any("error", err))
+		return
+	}
+	l.poll = p
+	running.Go(func() {
+		if err := p.run(); err != nil {
+			log.ErrorContext(ctx, "courier cannot poll, and closes the connections", slog.Any("error", err))
+			l.cutAll()
+		}
+	})
 }
 
 // pick returns the loop for a connection.
@@ -175,6 +203,9 @@ func (ls *loops) stop() {
 		<-l.empty
 		l.crew.close()
 		l.readers.Wait()
+		if l.poll != nil {
+			l.poll.close()
+		}
 	}
 	close(ls.done)
 	ls.running.Wait()

@@ -35,6 +35,7 @@ func (c *Courier) serveConn(ctx context.Context, raw net.Conn, web *handoff, on 
 		c.cfg.Logger.DebugContext(ctx, "connection was refused", slog.Any("error", err))
 		return
 	}
+	tune(raw)
 	p := &prelude{courier: c, raw: raw, guest: g, by: now.Add(connectTimeout)}
 	stay := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	if err := p.handshake(ctx); err != nil {
@@ -116,18 +117,16 @@ func (p *prelude) begin(first []byte, on *loop) {
 		greeting: newGreeting(p.courier, state, p.courier.environment(state.ServerName)),
 		line:     c, greetBy: p.by, rest: first,
 	}
-	c.wire = newTransport(p, c)
+	c.events.Store(evQueued) // they wait until it has a transport and a loop
+	c.wire = newTransport(p, c, on)
 	if !on.enter(c) {
-		c.wire.interrupt()
 		c.wire.close(false)
 		p.guest.leave()
 		return
 	}
-	c.raise(evReadable) // it may be within TLS already
+	c.events.Or(evReadable) // what came may be within TLS already
+	on.crew.add(c)
 }
-
-// newTransport puts a connection on a transport.
-func newTransport(p *prelude, owner *conn) transport { return newStream(p, owner) }
 
 // patient is what is beneath TLS during the handshake. While it waits for the
 // device, another handshake may be computed.
