@@ -105,13 +105,29 @@ func (s *service) listen(tcp bool) net.Listener {
 	if err != nil {
 		s.t.Skipf("no TCP here: %v", err)
 	}
-	s.address, s.dial = l.Addr().String(), new(net.Dialer).DialContext
+	s.address, s.dial = l.Addr().String(), dialTCP
 	return l
+}
+
+func dialTCP(ctx context.Context, network, address string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, network, address)
+}
+
+func parseKey(tb testing.TB, der []byte) crypto.Signer {
+	tb.Helper()
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	must(tb, err)
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		tb.Fatalf("%T does not sign", key)
+	}
+	return signer
 }
 
 // parts are what a courier is put together from where a test needs a say in
 // it. The zero value is a courier as any other.
 type parts struct {
+	portal   portal.Store
 	registry registry.Store
 	spool    spool.Store
 	log      slog.Handler
@@ -131,6 +147,9 @@ type parts struct {
 // test ends.
 func assemble(t *testing.T, with parts) (s *service, stop func()) {
 	t.Helper()
+	if with.portal == nil {
+		with.portal = memory.NewPortal()
+	}
 	if with.registry == nil {
 		with.registry = memory.NewRegistry()
 	}
@@ -142,7 +161,7 @@ func assemble(t *testing.T, with parts) (s *service, stop func()) {
 	}
 	s = &service{t: t, address: "courier.push.apple.com:5223", roots: x509.NewCertPool()}
 	var err error
-	s.portal, err = portal.Open(t.Context(), portal.Config{Store: memory.NewPortal()})
+	s.portal, err = portal.Open(t.Context(), portal.Config{Store: with.portal})
 	must(t, err)
 	if with.before != nil {
 		with.before(s)

@@ -35,7 +35,7 @@ const (
 
 // newStream puts a connection on the portable transport.
 func newStream(p *prelude, owner *conn) *stream {
-	s := &stream{Conn: p.raw, tls: p.tls, owner: owner, timeout: p.courier.cfg.WriteTimeout, ahead: p.wait.ahead}
+	s := &stream{Conn: p.raw, tls: p.tls, owner: owner, timeout: p.courier.cfg.WriteTimeout, ahead: p.wait.left()}
 	p.under.Conn = s
 	return s
 }
@@ -46,7 +46,9 @@ func (s *stream) Read(b []byte) (int, error) {
 	case s.reading.Load():
 	case len(s.ahead) > 0:
 		n := copy(b, s.ahead)
-		s.ahead = s.ahead[n:]
+		if s.ahead = s.ahead[n:]; len(s.ahead) == 0 {
+			s.ahead = nil // it is not kept for nothing
+		}
 		return n, nil
 	case s.err != nil:
 		return 0, s.err

@@ -128,6 +128,15 @@ func (p *prelude) begin(first []byte, on *loop) {
 	on.crew.add(c)
 }
 
+// left returns what was read, and not by TLS yet; nil if that is nothing, so that
+// no buffer is kept for it.
+func (p *patient) left() []byte {
+	if len(p.ahead) == 0 {
+		return nil
+	}
+	return p.ahead
+}
+
 // patient is what is beneath TLS during the handshake. While it waits for the
 // device, another handshake may be computed.
 type patient struct {

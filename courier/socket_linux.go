@@ -43,7 +43,7 @@ func newSocket(p *prelude, owner *conn, poll *poller) *socket {
 	if !ok {
 		return nil
 	}
-	s := &socket{fd: fd, poll: poll, tls: p.tls, owner: owner, timeout: p.courier.cfg.WriteTimeout, ahead: p.wait.ahead}
+	s := &socket{fd: fd, poll: poll, tls: p.tls, owner: owner, timeout: p.courier.cfg.WriteTimeout, ahead: p.wait.left()}
 	if err := poll.add(s); err != nil {
 		_ = unix.Close(fd)
 		return nil
@@ -73,7 +73,9 @@ func takeDescriptor(raw net.Conn) (fd int, ok bool) {
 func (s *socket) Read(b []byte) (int, error) {
 	if len(s.ahead) > 0 {
 		n := copy(b, s.ahead)
-		s.ahead = s.ahead[n:]
+		if s.ahead = s.ahead[n:]; len(s.ahead) == 0 {
+			s.ahead = nil // it is not kept for nothing
+		}
 		return n, nil
 	}
 	if s.drained {

@@ -313,7 +313,7 @@ func TestTCPStopUnderLoad(t *testing.T) {
 			})
 			devices.Go(func() { // it comes in again and again
 				for {
-					conn, err := net.Dial("tcp", s.address)
+					conn, err := dialTCP(t.Context(), "tcp", s.address)
 					if err != nil {
 						return
 					}
