@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/wire"
 )
 
 // Config is what a device needs to know. Courier and Environment are required,
@@ -49,8 +50,16 @@ type Config struct {
 	// that all is in memory and lost at the end of the process.
 	Dir string
 	// KeepAlive is how long the courier may be silent before the device asks
-	// for a sign of life. Default: 60 s.
+	// for a sign of life. By default the device finds out what the network
+	// bears, between KeepAliveMin and KeepAliveMax.
 	KeepAlive time.Duration
+	// KeepAliveMin and KeepAliveMax bound what it finds. Default: 1 and 30
+	// minutes.
+	KeepAliveMin, KeepAliveMax time.Duration
+	// Network, if set, names the network that the device is on, as it is asked
+	// for each connection: what a network bears is remembered by its name, of
+	// at most 100 bytes. By default there is one.
+	Network func() string
 	// DefaultPermission is what apps may do that the user decided nothing
 	// about. If its Status is NotDetermined they may show what they register
 	// for, and nothing critical.
@@ -76,9 +85,6 @@ type Config struct {
 	// Logger receives what happens to the connection. Nil discards it.
 	Logger *slog.Logger
 }
-
-// DefaultKeepAlive is the KeepAlive of a Config that has none.
-const DefaultKeepAlive = 60 * time.Second
 
 // serverNames are the names by which couriers tell the environment
 // (docs/protocol/courier.md#names).
@@ -115,8 +121,17 @@ func (c Config) withDefaults() (Config, error) {
 	if c.ServerName == "" {
 		c.ServerName = name
 	}
-	if c.KeepAlive == 0 {
-		c.KeepAlive = DefaultKeepAlive
+	if c.KeepAliveMin == 0 {
+		c.KeepAliveMin = DefaultKeepAliveMin
+	}
+	if c.KeepAliveMax == 0 {
+		c.KeepAliveMax = max(DefaultKeepAliveMax, c.KeepAliveMin)
+	}
+	if c.KeepAliveMin < 0 || c.KeepAliveMax < c.KeepAliveMin || c.KeepAliveMax > wire.MaxKeepAliveInterval {
+		return c, fmt.Errorf("device: KeepAliveMin, KeepAliveMax: %v and %v: want the lesser first, and a day at most", c.KeepAliveMin, c.KeepAliveMax)
+	}
+	if c.Network == nil {
+		c.Network = func() string { return defaultNetwork }
 	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{}).DialContext

@@ -43,10 +43,12 @@ type Device struct {
 	id       apns.DeviceID       // "" before activation; guarded by mu
 	memory   *memory             // guarded by mu; of sessions, no step is taken without it
 	running  bool                // guarded by mu
-	up       bool                // accepted by a courier; guarded by mu
-	changed  chan struct{}       // closed and replaced when up or ended changes; guarded by mu
-	ended    error               // what the last Run returned; guarded by mu
-	last     error               // why there is no connection, if known; guarded by mu
+	// suspicion is about the end of the last connection; guarded by mu.
+	suspicion *suspicion
+	up        bool          // accepted by a courier; guarded by mu
+	changed   chan struct{} // closed and replaced when up or ended changes; guarded by mu
+	ended     error         // what the last Run returned; guarded by mu
+	last      error         // why there is no connection, if known; guarded by mu
 }
 
 // New returns a device, with what Config.Dir holds of it, and makes that

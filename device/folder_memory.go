@@ -29,6 +29,8 @@ type memoryDocument struct {
 	// Permissions is what the user decided about apps.
 	Permissions  []permissionDocument  `json:"permissions,omitempty"`
 	DoNotDisturb *doNotDisturbDocument `json:"do_not_disturb,omitempty"`
+	// Networks is what networks bear, by name.
+	Networks map[string]*pulse `json:"networks,omitempty"`
 	// Removed is the hashes, in hex, of the topics whose device tokens have
 	// ended, which the courier is to be told.
 	Removed []string `json:"removed,omitempty"`
@@ -87,6 +89,10 @@ func (m *memory) document(e apns.Environment, id apns.DeviceID) memoryDocument {
 		})
 	}
 	doc.Permissions, doc.DoNotDisturb = m.permissionDocuments()
+	doc.Networks = make(map[string]*pulse, len(m.networks))
+	for name, p := range m.networks {
+		doc.Networks[name] = new(*p)
+	}
 	for h := range m.removed {
 		doc.Removed = append(doc.Removed, hex.EncodeToString(h[:]))
 	}
@@ -126,6 +132,12 @@ func parseMemory(data []byte, e apns.Environment) (*memory, apns.DeviceID, error
 	}
 	if err := m.restorePermissions(doc.Permissions, doc.DoNotDisturb); err != nil {
 		return nil, "", fmt.Errorf("damaged: %w", err)
+	}
+	for name, p := range doc.Networks {
+		if p == nil || len(m.networks) >= maxNetworks || !p.valid() {
+			return nil, "", fmt.Errorf("damaged: network %.80q", name)
+		}
+		m.networks[name] = p
 	}
 	for _, s := range doc.Removed[:min(len(doc.Removed), MaxTopics)] {
 		h, err := hex.DecodeString(s)

@@ -59,7 +59,9 @@ const presenceFlags = 0x41
 // say who it is, and nothing else.
 type greeting struct {
 	memory    *memory
-	keepAlive time.Duration
+	keepAlive time.Duration // zero if it is to be found out
+	pulse     *pulse        // of the network, for that
+	bounds    bounds        // of it
 	redirects uint16
 	retried   bool // the courier named its own time once
 	herald    bool // the extensions were negotiated
@@ -141,7 +143,7 @@ func (g *greeting) step(f wire.Frame, now time.Time) (*session, *login, error) {
 	if g.herald { // it has taken what Connect said
 		g.memory.resume.forget()
 	}
-	return &session{
+	s := &session{
 		memory:    g.memory,
 		keepAlive: within(g.keepAlive, ack.IdleLimit),
 		heardAt:   now,
@@ -151,7 +153,11 @@ func (g *greeting) step(f wire.Frame, now time.Time) (*session, *login, error) {
 		told:        make(map[hash]removal),
 		herald:      g.herald,
 		uncommitted: make(map[historyEntry]bool),
-	}, nil, nil
+	}
+	if g.keepAlive == 0 && g.pulse != nil {
+		s.adapt(g.pulse, bounds{g.bounds.least, max(g.bounds.least, within(g.bounds.most, ack.IdleLimit))})
+	}
+	return s, nil, nil
 }
 
 // comesFromCourier reports whether c is a command that couriers send

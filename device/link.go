@@ -38,6 +38,10 @@ type link struct {
 // connect connects to a courier and stays with it. It returns how long the
 // device was accepted there, and why that is over.
 func (d *Device) connect(ctx context.Context, courier string, redirects uint16, effects chan<- effect) (up time.Duration, err error) {
+	d.mu.Lock()
+	suspicion := d.suspicion
+	d.suspicion = nil // it is confirmed now, or not at all
+	d.mu.Unlock()
 	dialled, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	raw, err := d.config.Dial(dialled, "tcp", courier)
@@ -61,11 +65,22 @@ func (d *Device) connect(ctx context.Context, courier string, redirects uint16, 
 		return 0, fmt.Errorf("connecting to %s: %w", courier, err)
 	}
 	since := time.Now()
+	d.mu.Lock()
+	suspicion.confirm(since)
+	if s.adaptive != nil {
+		s.adapt(s.adaptive.pulse, s.adaptive.bounds) // what is confirmed
+	}
+	d.mu.Unlock()
 	d.config.Logger.Info("connected", "courier", courier, "protocol", conn.ConnectionState().NegotiatedProtocol)
 	if d.config.DidConnect != nil {
 		d.config.DidConnect(courier)
 	}
 	err = l.talk(ctx, s)
+	if ctx.Err() == nil {
+		d.mu.Lock()
+		d.suspicion = s.suspect(time.Now())
+		d.mu.Unlock()
+	}
 	return time.Since(since), fmt.Errorf("connected to %s: %w", courier, err)
 }
 
@@ -75,8 +90,12 @@ func (l *link) greet(ctx context.Context, redirects uint16) (*session, error) {
 	stop := context.AfterFunc(ctx, func() { _ = l.conn.NetConn().Close() })
 	defer stop()
 	d := l.device
+	network := d.config.Network()
 	d.mu.Lock()
 	g := &greeting{memory: d.memory, keepAlive: d.config.KeepAlive, redirects: redirects, herald: l.herald}
+	if g.keepAlive == 0 {
+		g.pulse, g.bounds = d.memory.pulseOf(network, time.Now()), bounds{d.config.KeepAliveMin, d.config.KeepAliveMax}
+	}
 	first := g.hello(time.Now())
 	d.mu.Unlock()
 	for login := &first; ; {
@@ -161,7 +180,7 @@ func (l *link) talk(ctx context.Context, s *session) error {
 // listen takes the steps of a session, until one of them or the pipeline ends
 // it, or ctx.
 func (l *link) listen(ctx context.Context, s *session, p *pipeline, arrivals <-chan arrival) error {
-	alarm := time.NewTimer(s.keepAlive)
+	alarm := time.NewTimer(time.Until(s.deadline()))
 	defer alarm.Stop()
 	for {
 		var err error

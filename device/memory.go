@@ -21,7 +21,8 @@ type memory struct {
 	quiet               doNotDisturb
 	resume              resume
 	// calls counts the calls of register and remove.
-	calls uint64
+	calls    uint64
+	networks map[string]*pulse // by name
 	// removed is the topics whose device tokens have ended, which the courier
 	// is to be told, each with its call.
 	removed map[apns.TopicHash]uint64
@@ -52,7 +53,7 @@ func newMemory() *memory {
 	return &memory{
 		apps: make(map[apns.TopicHash]*app), journal: newJournal(folder{}, slog.New(slog.DiscardHandler)),
 		permissions: make(map[apns.Topic]Permission), permissionByDefault: granted,
-		removed: make(map[apns.TopicHash]uint64),
+		removed: make(map[apns.TopicHash]uint64), networks: make(map[string]*pulse),
 	}
 }
 

@@ -28,6 +28,7 @@ var errSilent = errors.New("the courier is silent")
 type session struct {
 	memory    *memory
 	keepAlive time.Duration // silence after which it asks for a sign of life
+	adaptive  *adaptive     // nil if that does not change
 
 	subscriber subscriber
 
@@ -182,6 +183,9 @@ func (s *session) silentAt() time.Time {
 	if !s.askedAt.IsZero() {
 		return s.askedAt.Add(answerWithin)
 	}
+	if s.adaptive != nil {
+		return s.heardAt.Add(s.keepAlive - s.adaptive.early)
+	}
 	return s.heardAt.Add(s.keepAlive)
 }
 
@@ -198,6 +202,10 @@ func (s *session) tick(now time.Time) (outcome, error) {
 		return o, nil
 	case !s.askedAt.IsZero():
 		return outcome{}, errSilent
+	}
+	if s.adaptive != nil {
+		// A machine that slept says nothing about the network.
+		s.adaptive.measuring = now.Sub(s.silentAt()) < time.Minute
 	}
 	o.frames = append(o.frames, s.ask(now)...)
 	return o, nil
@@ -223,6 +231,9 @@ func (s *session) held(now time.Time) {
 	if s.subscriber.due(now) {
 		s.subscriber.retryAt = now.Add(minSubscribeRetry)
 	}
+	if s.adaptive != nil {
+		s.adaptive.measuring = false
+	}
 }
 
 // goodbye is the last thing to say (docs/protocol/courier.md#connect).
@@ -235,6 +246,7 @@ func (s *session) goodbye() []byte {
 // stay in use.
 func (s *session) step(f wire.Frame, now time.Time) (outcome, error) {
 	s.heardAt, s.askedAt = now, time.Time{}
+	s.borne(now)
 	var o outcome
 	var err error
 	switch f.Command {
