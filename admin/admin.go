@@ -16,6 +16,7 @@ import (
 
 	"github.com/heraldpush/herald/faults"
 	"github.com/heraldpush/herald/portal"
+	"github.com/heraldpush/herald/trace"
 )
 
 // Prefix is where the API lies: a handler for it belongs at this path.
@@ -43,6 +44,8 @@ type Config struct {
 	Portal *portal.Portal
 	// Faults are faults on demand. Nil means that there are none.
 	Faults *faults.Simulator
+	// Trace is what happened. Nil means that nothing is kept of it.
+	Trace *trace.Recorder
 	// Key is the API key, a secret of 16 bytes at least: a request must have
 	// it as "Authorization: Bearer KEY". With a shorter one, every request is
 	// refused.
@@ -166,7 +169,7 @@ func (a *API) serve(o operation, w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(a.actor(r.Context()), requestTimeout)
 	defer cancel()
-	out, err := o.serve(ctx, Rooms{a.cfg.Portal, a.cfg.Faults}, in)
+	out, err := o.serve(ctx, Rooms{a.cfg.Portal, a.cfg.Faults, a.cfg.Trace}, in)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/heraldpush/herald/faults"
 	"github.com/heraldpush/herald/portal"
+	"github.com/heraldpush/herald/trace"
 )
 
 // Row is a line of the table of operations.
@@ -31,8 +32,10 @@ type Operation[In, Out any] struct {
 	Row
 	statuses map[portal.Code]int // where they differ from the common ones
 	run      func(context.Context, *portal.Portal, In) (Out, error)
-	// runFaults is in place of run for what is not the portal's.
+	// runFaults and runRooms are in place of run for what is not the portal's
+	// alone.
 	runFaults func(context.Context, *faults.Simulator, In) (Out, error)
+	runRooms  func(context.Context, Rooms, In) (Out, error)
 }
 
 // Rooms are what operations are carried out on.
@@ -41,6 +44,8 @@ type Rooms struct {
 	Portal *portal.Portal
 	// Faults are faults on demand. Nil means that there are none.
 	Faults *faults.Simulator
+	// Trace is what happened. Nil means that nothing is kept of it.
+	Trace *trace.Recorder
 }
 
 // None is what an operation takes that needs nothing.
@@ -66,6 +71,7 @@ var operations = []operation{
 	ListEnrolments, CreateEnrolment, RevokeEnrolment,
 	ListAudit,
 	GetFaults, PutFaults, DeleteFaults,
+	GetTrace,
 }
 
 // Table returns the whole API.
@@ -116,6 +122,8 @@ func (o *Operation[In, Out]) serve(ctx context.Context, r Rooms, m members) (any
 // at carries out o on the room that it is for.
 func (o *Operation[In, Out]) at(ctx context.Context, r Rooms, in In) (out Out, _ error) {
 	switch {
+	case o.runRooms != nil:
+		return o.runRooms(ctx, r, in)
 	case o.runFaults == nil:
 		return o.run(ctx, r.Portal, in)
 	case r.Faults == nil:

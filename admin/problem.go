@@ -17,6 +17,7 @@ const (
 	CodeArgument  portal.Code = "E-ARGUMENT"  // the request is not what the operation takes
 	CodeTooLarge  portal.Code = "E-TOO-LARGE" // the body is
 	CodeFaults    portal.Code = "E-FAULTS"    // a fault plan is wrong, or there are no faults on demand
+	CodeTrace     portal.Code = "E-TRACE"     // nothing is known of a notification
 	CodeRecipient portal.Code = "E-RECIPIENT" // a backup for nobody, or for who cannot be
 )
 
