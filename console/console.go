@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/heraldpush/herald/device"
+	"github.com/heraldpush/herald/trace"
 )
 
 //go:embed templates
@@ -33,6 +34,7 @@ type Console struct {
 	try   string                // guarded by mu
 	warn  string                // guarded by mu
 	shown []device.Presentation // newest first; guarded by mu
+	trace *trace.Recorder       // guarded by mu
 }
 
 // Fact is a line about the platform. It is public: no secret goes here.
@@ -43,6 +45,7 @@ func New() *Console {
 	c := &Console{}
 	c.mux.HandleFunc("GET /{$}", c.page("home.html"))
 	c.mux.HandleFunc("GET /device", c.page("device.html")) // alone, as it reloads itself
+	c.mux.HandleFunc("GET /traces/{id}", c.story)
 	return c
 }
 
@@ -94,13 +97,15 @@ type view struct {
 	Try   string
 	Warn  string
 	Shown []device.Presentation
+	// HasStories tells that there is a page for each of them.
+	HasStories bool
 }
 
 // page returns the handler of a page.
 func (c *Console) page(template string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
-		v := view{Facts: c.facts, Try: c.try, Warn: c.warn, Shown: slices.Clone(c.shown)}
+		v := view{Facts: c.facts, Try: c.try, Warn: c.warn, Shown: slices.Clone(c.shown), HasStories: c.trace != nil}
 		c.mu.Unlock()
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
