@@ -27,6 +27,7 @@ import (
 	"github.com/heraldpush/herald/gateway"
 	"github.com/heraldpush/herald/platform"
 	"github.com/heraldpush/herald/store/memory"
+	"github.com/heraldpush/herald/trace"
 )
 
 // Topic is the App ID of the made-up team.
@@ -44,6 +45,11 @@ type Config struct {
 	// Faults is the plan of faults on demand to begin with. Nil means none; magic
 	// device tokens are on in any case.
 	Faults *faults.Plan
+	// Trace says how much is kept of what happened to notifications. Its Dir and
+	// Logger are not used: it is in the folder, or in memory if that is temporary.
+	Trace trace.Config
+	// TraceOff has nothing kept of it.
+	TraceOff bool
 	// Ready is called when everything answers, after dev.json was written.
 	// Required.
 	Ready func(Running)
@@ -105,6 +111,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err := dir.Finish(); err != nil {
 		return err
 	}
+	pages.Explain(p.Trace)
 	r := &rig{cfg: cfg, dir: dir, platform: p, developer: dev, listeners: listeners, console: pages, faults: sim}
 	return r.run(ctx)
 }
@@ -113,6 +120,7 @@ func openPlatform(ctx context.Context, cfg Config, dir *home, sim *faults.Simula
 	return platform.Open(ctx, platform.Config{
 		PortalStore: dir.PortalStore(), RegistryStore: dir.RegistryStore(), Sealer: dir.Sealer(), RSA: true,
 		SpoolStore: memory.NewSpool(repeatKeys), GatewayLimits: new(gateway.DevelopmentLimits()),
+		Trace: dir.traceConfig(cfg.Trace), TraceOff: cfg.TraceOff,
 		ServerIPs: []netip.Addr{cfg.Addr}, Faults: sim, DrainTimeout: drainTimeout, Logger: cfg.Logger,
 	})
 }
@@ -178,7 +186,7 @@ func (r *rig) run(ctx context.Context) (err error) {
 // pages returns what answers over HTTP: the platform API, and the console.
 func (r *rig) pages(key string) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(admin.Prefix, admin.New(admin.Config{Portal: r.platform.Portal, Faults: r.faults, Key: key, Logger: r.cfg.Logger}))
+	mux.Handle(admin.Prefix, admin.New(admin.Config{Portal: r.platform.Portal, Faults: r.faults, Trace: r.platform.Trace, Key: key, Logger: r.cfg.Logger}))
 	mux.Handle("/", r.console)
 	return mux
 }

@@ -13,10 +13,14 @@ import (
 	"github.com/heraldpush/herald/credential"
 	"github.com/heraldpush/herald/platform"
 	"github.com/heraldpush/herald/platform/folder"
+	"github.com/heraldpush/herald/trace"
 )
 
 // valuesFile is where Values are.
 const valuesFile = "dev.json"
+
+// traceDir is where it is kept what happened to notifications.
+const traceDir = "trace"
 
 // home is the folder of a run.
 type home struct {
@@ -80,6 +84,15 @@ func (h *home) close() (err error) {
 		err = errors.Join(err, os.RemoveAll(h.temporary))
 	}
 	return err
+}
+
+// traceConfig returns how what happened is kept: in the folder, if that stays.
+func (h *home) traceConfig(c trace.Config) trace.Config {
+	c.Dir = ""
+	if h.temporary == "" {
+		c.Dir = h.Path(traceDir)
+	}
+	return c
 }
 
 // keep keeps the state.
