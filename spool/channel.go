@@ -97,10 +97,10 @@ func (s *Spool) putMessage(ctx context.Context, m *Message) error {
 		s.offers.Add(-1)
 		s.calls.Done()
 	}()
-	ctx, cancel := s.storeContext(ctx)
+	ctx, cancel := s.writeContext(ctx)
 	defer cancel()
 	if err := s.config.Store.PutMessage(ctx, *m); err != nil {
-		return fmt.Errorf("storing message: %w", err)
+		return storeFault("storing message", err)
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func (s *Spool) Latest(ctx context.Context, c apns.ChannelID) (Message, bool, er
 		return Message{}, false, err
 	}
 	defer s.calls.Done()
-	ctx, cancel := s.storeContext(ctx)
+	ctx, cancel := s.readContext(ctx)
 	defer cancel()
 	m, ok, err := s.config.Store.Message(ctx, c)
 	switch {

@@ -121,7 +121,7 @@ func (s *Spool) Attach(ctx context.Context, d apns.DeviceOrdinal, e apns.Environ
 // load reads what waits in a mailbox. It ends a call that was counted before.
 func (s *Spool) load(ctx context.Context, box Mailbox) ([]Entry, error) {
 	defer s.calls.Done()
-	ctx, cancel := context.WithTimeout(ctx, s.config.StoreTimeout)
+	ctx, cancel := s.readContext(ctx)
 	defer cancel()
 	entries, err := s.config.Store.Load(ctx, box, s.config.MaxReplay)
 	if err != nil {
@@ -298,7 +298,7 @@ func (c storeCall) discard(ctx context.Context) error {
 		return nil
 	}
 	defer c.spool.calls.Done()
-	ctx, cancel := c.spool.storeContext(ctx)
+	ctx, cancel := c.spool.writeContext(ctx)
 	defer cancel()
 	if err := c.spool.config.Store.Delete(ctx, c.versions); err != nil {
 		return fmt.Errorf("deleting stored notifications: %w", err)

@@ -2,7 +2,6 @@ package spool
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -198,10 +197,10 @@ func (s *Spool) put(ctx context.Context, writes []Write) error {
 		s.offers.Add(-int64(len(writes)))
 		s.calls.Add(-len(writes))
 	}()
-	ctx, cancel := s.storeContext(ctx)
+	ctx, cancel := s.writeContext(ctx)
 	defer cancel()
 	if err := s.config.Store.Put(ctx, writes); err != nil {
-		return fmt.Errorf("storing notifications: %w", err)
+		return storeFault("storing notifications", err)
 	}
 	return nil
 }

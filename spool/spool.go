@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -223,11 +224,31 @@ func (sh *shard) stamp(now time.Time) Timestamp {
 	return sh.last
 }
 
-// storeContext returns the context for a call of the store: it has a deadline,
-// and does not end with ctx, for a device or provider that goes must not leave
-// it unknown whether something was written.
-func (s *Spool) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), s.config.StoreTimeout)
+// writeContext returns the context for a call that changes the store: it ends at
+// the deadline of ctx, and after StoreTimeout at the latest, but not when ctx is
+// cancelled, for a device or provider that goes must not leave it unknown whether
+// something was written.
+func (s *Spool) writeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline := time.Now().Add(s.config.StoreTimeout)
+	if of, ok := ctx.Deadline(); ok && of.Before(deadline) {
+		deadline = of
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), deadline)
+}
+
+// readContext returns the context for a call that reads from the store: it ends
+// with ctx, and after StoreTimeout at the latest.
+func (s *Spool) readContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.config.StoreTimeout)
+}
+
+// storeFault returns what is told of an error of the store: that there is no room
+// is no fault, but a reason to come later.
+func storeFault(doing string, err error) error {
+	if errors.Is(err, ErrStoreFull) {
+		return errOverload()
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // expireInterval is the time between two calls of Store.Expire.
@@ -243,7 +264,7 @@ func (s *Spool) expire(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		call, cancel := context.WithTimeout(ctx, s.config.StoreTimeout)
+		call, cancel := s.readContext(ctx)
 		_, err := s.config.Store.Expire(call, time.Now())
 		cancel()
 		if err != nil && ctx.Err() == nil {

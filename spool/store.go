@@ -68,8 +68,14 @@ type ImmediateStore interface {
 	PutNow(w *Write) error
 }
 
-// ErrStoreClosed is what the methods of a Store return after Close.
-var ErrStoreClosed = errors.New("store is closed")
+// Errors of a Store that say more than that there is a fault.
+var (
+	// ErrStoreClosed is what the methods return after Close.
+	ErrStoreClosed = errors.New("store is closed")
+	// ErrStoreFull says that there is no room for more, such as on the disk. What
+	// is in the store is safe, and there may be room again later.
+	ErrStoreFull = errors.New("there is no room left")
+)
 
 // Mailbox names all that waits for a device in one environment.
 type Mailbox struct {
