@@ -59,6 +59,10 @@ func Run(t *testing.T, open Open) {
 		{"many publishers", testManyPublishers},
 		{"closed", testClosed},
 		{"opened again", testOpenedAgain},
+		{"repeats, opened again", testRepeatsOpenedAgain},
+		{"expire, opened again", testExpireOpenedAgain},
+		{"many expire", testManyExpire},
+		{"expired when put", testExpiredWhenPut},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			store, again := open(t)
