@@ -26,7 +26,6 @@ import (
 	"github.com/heraldpush/herald/faults"
 	"github.com/heraldpush/herald/gateway"
 	"github.com/heraldpush/herald/platform"
-	"github.com/heraldpush/herald/store/memory"
 	"github.com/heraldpush/herald/trace"
 )
 
@@ -76,9 +75,6 @@ const (
 	drainTimeout = 500 * time.Millisecond
 )
 
-// repeatKeys bounds the notifications that the spool recognises as repeats.
-const repeatKeys = 100_000
-
 // Run runs the platform until ctx ends, which is no error. It cleans up
 // before it returns: dev.json is gone when nothing answers any more.
 func Run(ctx context.Context, cfg Config) (err error) {
@@ -117,12 +113,20 @@ func Run(ctx context.Context, cfg Config) (err error) {
 }
 
 func openPlatform(ctx context.Context, cfg Config, dir *home, sim *faults.Simulator) (*platform.Platform, error) {
-	return platform.Open(ctx, platform.Config{
+	store, err := dir.OpenSpool(cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	p, err := platform.Open(ctx, platform.Config{
 		PortalStore: dir.PortalStore(), RegistryStore: dir.RegistryStore(), Sealer: dir.Sealer(), RSA: true,
-		SpoolStore: memory.NewSpool(repeatKeys), GatewayLimits: new(gateway.DevelopmentLimits()),
+		SpoolStore: store, GatewayLimits: new(gateway.DevelopmentLimits()),
 		Trace: dir.traceConfig(cfg.Trace), TraceOff: cfg.TraceOff,
 		ServerIPs: []netip.Addr{cfg.Addr}, Faults: sim, DrainTimeout: drainTimeout, Logger: cfg.Logger,
 	})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return p, nil
 }
 
 // rig is a run: the platform, its credentials, and what it listens on.

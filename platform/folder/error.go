@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"github.com/heraldpush/herald/internal/envelope"
+	"github.com/heraldpush/herald/spool"
+	"github.com/heraldpush/herald/store/pebble"
 	"github.com/heraldpush/herald/store/sqlite"
 )
 
@@ -70,11 +72,22 @@ func (f *Folder) Explain(err error) error {
 		return f.refuse(err, "use the version of herald that wrote it, or a later one.",
 			"%s is of a later version of herald (schema %d, this one knows up to %d)", databaseFile, later.Have, later.Known)
 	}
+	if later, ok := errors.AsType[*pebble.VersionError](err); ok {
+		return f.refuse(err, "use the version of herald that wrote it, or a later one.", "%v", later)
+	}
 	switch {
-	case errors.Is(err, sqlite.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, pebble.ErrInUse):
+		return f.refuse(err, "end that one, or give --dir another folder.", "%v", err)
+	case errors.Is(err, pebble.ErrForeign):
+		return f.refuse(err, "move "+spoolDir+" elsewhere; it is made anew.", "%v", err)
+	case errors.Is(err, sqlite.ErrFull), errors.Is(err, spool.ErrStoreFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return f.refuse(err, "make room on the disk; what was confirmed before is stored.", "%v", err)
 	case errors.Is(err, sqlite.ErrDamaged):
 		return f.refuse(err, putBack(databaseFile), "%v", err)
+	case errors.Is(err, pebble.ErrDamaged):
+		return f.refuse(err, "put "+spoolDir+" back as it was, from a copy made while nobody ran on the folder; or move it elsewhere, to start with nothing stored.", "%v", err)
+	case errors.Is(err, pebble.ErrFailed):
+		return f.refuse(err, "see to the disk, and start herald again; what was confirmed before is stored.", "%v", err)
 	case errors.Is(err, envelope.ErrDamaged):
 		return f.refuse(err, putBack(databaseFile), "a secret in %s cannot be opened: %v", databaseFile, err)
 	case errors.Is(err, syscall.ENOTDIR):

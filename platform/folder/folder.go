@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/heraldpush/herald/internal/envelope"
 	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/registry"
+	"github.com/heraldpush/herald/spool"
+	"github.com/heraldpush/herald/store/pebble"
 	"github.com/heraldpush/herald/store/sqlite"
 )
 
@@ -21,6 +24,7 @@ const (
 	keyFile        = "master.key"
 	databaseFile   = "herald.db"
 	runFile        = "run.json"
+	spoolDir       = "spool"
 	unfinishedFile = "unfinished"
 )
 
@@ -28,7 +32,7 @@ const (
 var databaseFiles = []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm", databaseFile + "-journal"}
 
 // ownFiles are the others that this package makes.
-var ownFiles = []string{markFile, lockFile, keyFile, runFile, unfinishedFile}
+var ownFiles = []string{markFile, lockFile, keyFile, runFile, spoolDir, unfinishedFile}
 
 // Modes.
 const (
@@ -179,6 +183,21 @@ func (f *Folder) PortalStore() portal.Store { return f.database.Portal() }
 // RegistryStore returns the registry's store. Its secrets are to be sealed with
 // Sealer.
 func (f *Folder) RegistryStore() registry.Store { return f.database.Registry() }
+
+// OpenSpool opens the spool's store, and makes it if there is none, as in a
+// folder that nobody served yet. Whoever opens it closes it, before the folder.
+func (f *Folder) OpenSpool(log *slog.Logger) (spool.Store, error) {
+	if f.making != nil {
+		if err := f.makes(spoolDir); err != nil {
+			return nil, err
+		}
+	}
+	s, err := pebble.Open(f.Path(spoolDir), pebble.Config{Logger: log})
+	if err != nil {
+		return nil, f.Explain(err)
+	}
+	return s, nil
+}
 
 // Sealer returns what seals with the folder's master key.
 func (f *Folder) Sealer() *envelope.Sealer { return f.sealer }

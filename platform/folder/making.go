@@ -175,6 +175,10 @@ func (f *Folder) clean() error {
 func (f *Folder) removeMade(names []string) error {
 	var errs []error
 	for _, name := range append([]string{markFile}, names...) {
+		if name == spoolDir {
+			errs = append(errs, f.Explain(os.RemoveAll(f.Path(name))))
+			continue
+		}
 		errs = append(errs, f.remove(name), f.remove(tempName(name)))
 	}
 	if err := errors.Join(errs...); err != nil {
