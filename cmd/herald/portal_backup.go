@@ -64,7 +64,7 @@ func (c portalBackupCmd) Run(ctx context.Context, s streams) error {
 			if passphrase != "" {
 				with = "the passphrase"
 			}
-			_, err := fmt.Fprintf(w, "Wrote %s (%d bytes, encrypted, mode 0600): teams, App IDs, certificates, keys' public halves, devices, the audit log\nand the authority with its private keys. Whoever can decrypt it can issue certificates.\nNext, to prove it: herald portal restore %s --dir NEWDIR, with %s\n",
+			_, err := fmt.Fprintf(w, "Wrote %s (%d bytes, encrypted, mode 0600): teams, App IDs, certificates, keys' public halves, devices, the audit log\nand the authority with its private keys. Whoever can decrypt it can issue certificates. What waits for devices is not in it.\nNext, to prove it: herald portal restore %s --dir NEWDIR, with %s\n",
 				plain(c.Out), size, plain(c.Out), with)
 			return err
 		})
