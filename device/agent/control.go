@@ -145,7 +145,7 @@ func Reset(ctx context.Context, dir string) (err error) {
 	if err := f.device.Erase(ctx); err != nil {
 		return err
 	}
-	return os.Remove(filepath.Join(dir, journalFile))
+	return errors.Join(f.inbox.journal.close(), os.Remove(filepath.Join(dir, journalFile)))
 }
 
 // permit records what the user decided.

@@ -170,6 +170,9 @@ func (j *journal) write(i *inbox, e entry) error {
 	if err != nil {
 		return err
 	}
+	if j.file == nil { // it could not be opened again
+		return j.rewrite(i)
+	}
 	n, err := j.file.Write(line)
 	j.written += int64(n)
 	if err != nil {
@@ -200,15 +203,16 @@ func (j *journal) rewrite(i *inbox) error {
 		}
 		text.Write(line)
 	}
-	if err := replaceBy(j.path, text.Bytes(), func(*os.File) error { return nil }); err != nil {
-		return err
+	// Some systems replace no file that is open.
+	err := errors.Join(j.close(), replaceBy(j.path, text.Bytes(), func(*os.File) error { return nil }))
+	f, opened := os.OpenFile(j.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, fileMode)
+	if opened != nil {
+		return errors.Join(err, opened)
 	}
-	f, err := os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND, fileMode)
-	if err != nil {
-		return err
-	}
-	err = j.close()
 	j.file, j.written, j.limit = f, int64(text.Len()), 2*int64(text.Len())+spareBytes
+	if err != nil {
+		j.limit = 0 // the old one is in use, until the next attempt
+	}
 	return err
 }
 
@@ -248,5 +252,7 @@ func (j *journal) close() error {
 	if j == nil || j.file == nil {
 		return nil
 	}
-	return j.file.Close()
+	err := j.file.Close()
+	j.file = nil
+	return err
 }
