@@ -104,9 +104,9 @@ func TestKeepAliveAdapts(t *testing.T) {
 		if got := interval(); got < 9*time.Minute || got > 13*time.Minute {
 			t.Errorf("after six hours: got %v, want a little less than 12m30s", got)
 		}
-		found := k.lost
+		found := k.lost.Load()
 		time.Sleep(7 * day)
-		if got := k.lost - found; got < 1 || got > 12 {
+		if got := k.lost.Load() - found; got < 1 || got > 12 {
 			t.Errorf("connections lost in a week: got %d, want about one a day", got)
 		}
 		if got := interval(); got < 9*time.Minute || got > 13*time.Minute {
@@ -120,8 +120,8 @@ func TestKeepAliveAdapts(t *testing.T) {
 		k.connect()
 		<-k.tokens
 		time.Sleep(4 * time.Hour)
-		if k.lost > 1 {
-			t.Errorf("after a restart: got %d connections lost, want what was found", k.lost)
+		if k.lost.Load() > 1 {
+			t.Errorf("after a restart: got %d connections lost, want what was found", k.lost.Load())
 		}
 		k.disconnect()
 	})
