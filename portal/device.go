@@ -212,17 +212,15 @@ func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (D
 // if nothing but its time is over. That the one who shows it has its key, the
 // caller has to check.
 func (p *Portal) AdmitDevice(cert *x509.Certificate) (apns.DeviceID, error) {
-	_, err := cert.Verify(x509.VerifyOptions{
-		Roots:     p.DeviceRoots(),
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	if expired, ok := errors.AsType[x509.CertificateInvalidError](err); ok && expired.Reason == x509.Expired && time.Now().After(cert.NotAfter) {
-		if _, err := p.FormerDevice(cert); err == nil {
-			return "", fmt.Errorf("device certificate: %w, on %s", ErrDeviceExpired, cert.NotAfter.Format(time.DateOnly))
+	if now := time.Now(); !p.vouched.known(cert, now) {
+		chains, err := cert.Verify(x509.VerifyOptions{
+			Roots:     p.DeviceRoots(),
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, CurrentTime: now,
+		})
+		if err != nil {
+			return "", fmt.Errorf("device certificate: %w", err)
 		}
-	}
-	if err != nil {
-		return "", fmt.Errorf("device certificate: %w", err)
+		p.vouched.add(cert, chains)
 	}
 	p.mu.RLock()
 	revoked, known := p.devices[Serial(cert)]

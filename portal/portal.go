@@ -36,6 +36,7 @@ type Portal struct {
 	revoked      chan struct{}           // closed and replaced at each revocation; guarded by mu
 	broadcasts   chan struct{}           // closed and replaced when an app's Broadcast changes; guarded by mu
 
+	vouched vouched // device certificates that need no second check
 	// epoch counts the changes of the above, but for verified: who was
 	// admitted in one epoch may have to be asked for again in the next.
 	epoch atomic.Uint64

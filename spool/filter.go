@@ -51,7 +51,7 @@ const (
 type topicName = unique.Handle[apns.TopicHash]
 
 // lists is a filter in 8 bytes a topic: the topics in the order of the lists,
-// and where each list ends. The zero value has no topics.
+// and where each list ends. The zero value has no topics, and nor has nil.
 type lists struct {
 	names []topicName
 	ends  [ignored + 1]uint16 // by class; ends[unlisted] is 0
@@ -72,6 +72,9 @@ func newLists(f *Filter) lists {
 
 // class returns the first list that the topic is in.
 func (l *lists) class(t topicName) class {
+	if l == nil {
+		return unlisted
+	}
 	c := enabled
 	for i, name := range l.names {
 		for i >= int(l.ends[c]) {

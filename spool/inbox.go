@@ -149,13 +149,14 @@ func (in *Inbox) SetFilter(ctx context.Context, f Filter) (stored int, err error
 	if f.topics() > MaxFilterTopics {
 		return 0, ErrFilterTooLong
 	}
+	shared := in.spool.filters.share(&f)
 	sh := in.shard()
 	sh.mu.Lock()
 	if in.ended {
 		sh.mu.Unlock()
 		return 0, ErrDetached
 	}
-	stored, eff := in.machine.filterSet(&f, time.Now())
+	stored, eff := in.machine.filterSet(shared, time.Now())
 	in.apply(eff)
 	call := in.begin(eff)
 	sh.mu.Unlock()

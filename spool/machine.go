@@ -17,7 +17,7 @@ import (
 type machine struct {
 	rules *rules
 	// filter is valid if filtered is set; until then nothing is handed out.
-	filter   lists
+	filter   *lists
 	filtered bool
 	// active is until when the device is active; zero for not at all.
 	active time.Time
@@ -146,8 +146,8 @@ func (m *machine) loaded(entries []Entry, now time.Time) effects {
 
 // filterSet is told of the device's filter, and returns how much of what was
 // stored may be handed out under it now.
-func (m *machine) filterSet(f *Filter, now time.Time) (stored int, eff effects) {
-	m.filter, m.filtered = newLists(f), true
+func (m *machine) filterSet(f *lists, now time.Time) (stored int, eff effects) {
+	m.filter, m.filtered = f, true
 	var discard []Version
 	for i := range m.slots {
 		s := &m.slots[i]

@@ -120,7 +120,8 @@ func (s *stage) event(name string, args []string) {
 	case name == "detach":
 		s.m = nil
 	case name == "filter":
-		stored, eff := s.m.filterSet(parseFilter(args), s.now)
+		f := newLists(parseFilter(args))
+		stored, eff := s.m.filterSet(&f, s.now)
 		s.sayf("stored: %d", stored)
 		s.effects(eff)
 	case name == "active":

@@ -109,10 +109,11 @@ func (c Config) validate() error {
 // Spool keeps notifications until their devices have them. Its methods may be
 // called at once from many goroutines.
 type Spool struct {
-	config Config
-	rules  rules
-	shards [shardCount]shard
-	agenda agenda
+	config  Config
+	rules   rules
+	shards  [shardCount]shard
+	agenda  agenda
+	filters filters
 	// channels is who follows what, fanouts what is on its way to them.
 	channels channels
 	fanouts  fanouts
