@@ -11,6 +11,14 @@
 // which answers the device's frames and writes what the spool hands out, until
 // the device goes or falls silent.
 //
+// A connection is let in by the [admission], before any cryptography, and waits
+// at the [turnstile] for its TLS handshake, which has a goroutine ([prelude]) that
+// ends with it. What is said then is a machine of its own, the [conversation]:
+// bytes in, frames out. It is on a [conn], which has no goroutine: events bring
+// that into the queue of its [loop], whose [crew] of a few workers gives it turns,
+// and whose timing wheel keeps its time. Its bytes are moved by a [transport]:
+// a socket that is polled, for TCP on Linux, or a stream, for any net.Conn.
+//
 // One port serves both doors. A connection that negotiates HTTP, or negotiates
 // nothing and begins with a capital letter as HTTP does, is for activation; the
 // first byte of a courier connection is 7.
