@@ -25,7 +25,7 @@ func parsed(t *testing.T, d portal.DeviceCertificate) *x509.Certificate {
 func TestActivationRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := open(t)
-		e, code, err := p.CreateEnrolmentCode(t.Context(), 1, 30*time.Hour)
+		_, code, err := p.CreateEnrolmentCode(t.Context(), 1, 30*time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,8 @@ func TestActivationRepeated(t *testing.T) {
 				return err
 			},
 		} {
-			if e, code, err = p.CreateEnrolmentCode(t.Context(), -1, 0); err != nil {
+			e, code, err := p.CreateEnrolmentCode(t.Context(), -1, 0)
+			if err != nil {
 				t.Fatal(err)
 			}
 			d, err := p.ActivateDevice(t.Context(), code, request)
