@@ -238,19 +238,17 @@ func TestTCPPieces(t *testing.T) {
 	})
 }
 
-// TestTCPSlowReader checks that a device that reads slowly gets all, and that one
-// that does not read is let go and keeps nobody waiting.
+// TestTCPSlowReader checks that a device that reads slowly gets all.
 func TestTCPSlowReader(t *testing.T) {
 	overTCP(t, func(t *testing.T, on transport) {
-		s, stop := assemble(t, parts{tcp: on, change: func(c *courier.Config) { c.WriteTimeout = time.Second }})
-		flush := frame(wire.CommandFlush, item(1, u16(1024)))
+		s, _ := assemble(t, parts{tcp: on})
 		slow := s.dialDevice(hello{})
 		slow.enter(s.newIdentity())
 		const answers = 4000
 		var sending sync.WaitGroup
 		sending.Go(func() {
 			for range answers / 100 {
-				slow.send([]byte(strings.Repeat(string(flush), 100)))
+				slow.send([]byte(strings.Repeat(string(bigFlush()), 100)))
 			}
 		})
 		for i := range answers {
@@ -260,8 +258,18 @@ func TestTCPSlowReader(t *testing.T) {
 			slow.expect(wire.CommandFlushResponse)
 		}
 		sending.Wait()
-		slow.close()
+	})
+}
 
+// bigFlush returns a Flush that asks for a large answer.
+func bigFlush() []byte { return frame(wire.CommandFlush, item(1, u16(1024))) }
+
+// TestTCPNotReading checks that a device that does not read is let go, and keeps
+// nobody waiting.
+func TestTCPNotReading(t *testing.T) {
+	overTCP(t, func(t *testing.T, on transport) {
+		s, stop := assemble(t, parts{tcp: on, change: func(c *courier.Config) { c.WriteTimeout = time.Second }})
+		var sending sync.WaitGroup
 		// Several, so that each loop has some.
 		for range 4 {
 			deaf := s.dialDevice(hello{})
@@ -271,7 +279,7 @@ func TestTCPSlowReader(t *testing.T) {
 			deaf.enter(s.newIdentity())
 			sending.Go(func() {
 				for {
-					if _, err := deaf.conn.Write([]byte(strings.Repeat(string(flush), 100))); err != nil {
+					if _, err := deaf.conn.Write([]byte(strings.Repeat(string(bigFlush()), 100))); err != nil {
 						return
 					}
 				}
