@@ -18,16 +18,19 @@ type batch struct {
 	room      room // for what the requests do not have
 }
 
-// maxSpare is how many pushes a batch that is used again has room for.
+// maxSpare is how many pushes a batch of a connection has room for that is idle.
 const maxSpare = 256
 
-// reset empties b and keeps its room, if that is not too much for an idle
-// connection.
-func (b *batch) reset() {
+// trim gives up the room of b, which is empty, if that is too much for a connection
+// that is idle.
+func (b *batch) trim() {
 	if cap(b.offerings) > maxSpare {
 		*b = batch{}
-		return
 	}
+}
+
+// reset empties b and keeps its room.
+func (b *batch) reset() {
 	clear(b.requests)
 	clear(b.offerings)
 	b.requests, b.offerings = b.requests[:0], b.offerings[:0]
@@ -67,6 +70,19 @@ func (q *queue) swap(b *batch) {
 	q.queued, *b = *b, q.queued
 }
 
+// rest empties a batch that was taken, for the next one. While more is queued, it
+// keeps its room: with a store that makes all wait for the disk, a batch is as
+// large as the connection has streams.
+func (q *queue) rest(b *batch) {
+	b.reset()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.queued.requests) == 0 {
+		b.trim()
+		q.queued.trim()
+	}
+}
+
 // start starts taking batches to the stores. The function it returns ends that,
 // and returns when it has ended. What is queued then is still taken, though
 // the answers go nowhere.
@@ -84,7 +100,7 @@ func (s *session) start(ctx context.Context) (stop func()) {
 			}
 			s.queue.swap(&b)
 			s.offer(context.WithoutCancel(ctx), &b, &unique)
-			b.reset()
+			s.queue.rest(&b)
 		}
 	})
 	return func() {
