@@ -34,10 +34,12 @@ type Config struct {
 	// recognised.
 	RepeatWindow time.Duration
 	// MaxNotifications is how many stored notifications there may be before
-	// offers are refused. Zero means 4,194,304.
+	// offers are refused. Zero means 4,194,304 for a store in memory alone, an
+	// ImmediateStore, and 33,554,432 for any other.
 	MaxNotifications int64
 	// MaxBytes is the size of all stored notifications, in bytes, from which
-	// offers are refused. Zero means 4 GiB.
+	// offers are refused. Zero means 4 GiB for a store in memory alone, and 32 GiB
+	// for any other.
 	MaxBytes int64
 	// MaxOffers is how many notifications may be on their way into the store
 	// before further ones are refused. Zero means 65,536.
@@ -80,8 +82,12 @@ func (c Config) withDefaults() Config {
 	c.Defer = orDefault(c.Defer, 15*time.Minute)
 	c.Linger = orDefault(c.Linger, time.Minute)
 	c.RepeatWindow = orDefault(c.RepeatWindow, 10*time.Minute)
-	c.MaxNotifications = orDefault(c.MaxNotifications, 1<<22)
-	c.MaxBytes = orDefault(c.MaxBytes, 4<<30)
+	var notifications, bytes int64 = 1 << 25, 32 << 30
+	if _, inMemory := c.Store.(ImmediateStore); inMemory {
+		notifications, bytes = 1<<22, 4<<30
+	}
+	c.MaxNotifications = orDefault(c.MaxNotifications, notifications)
+	c.MaxBytes = orDefault(c.MaxBytes, bytes)
 	c.MaxOffers = orDefault(c.MaxOffers, 1<<16)
 	c.MaxReplay = orDefault(c.MaxReplay, 1024)
 	c.MaxChannels = orDefault(c.MaxChannels, 1000)
