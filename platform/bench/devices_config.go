@@ -35,10 +35,12 @@ type SpoolKind string
 // The kinds.
 const (
 	SpoolMemory SpoolKind = "memory"
+	// SpoolPebble keeps it on a disk, durable before it is accepted.
+	SpoolPebble SpoolKind = "pebble"
 )
 
 // SpoolKinds are all kinds.
-var SpoolKinds = []SpoolKind{SpoolMemory}
+var SpoolKinds = []SpoolKind{SpoolMemory, SpoolPebble}
 
 // Limits of a DevicesConfig, beyond those of the load.
 const (

@@ -18,6 +18,7 @@ import (
 	"github.com/heraldpush/herald/platform"
 	"github.com/heraldpush/herald/spool"
 	"github.com/heraldpush/herald/store/memory"
+	"github.com/heraldpush/herald/store/pebble"
 	"github.com/heraldpush/herald/store/sqlite"
 )
 
@@ -33,10 +34,12 @@ func warnings() *slog.Logger {
 }
 
 // openSpoolStore returns a store of the kind, in dir if it needs one.
-func openSpoolStore(kind SpoolKind, _ string) (spool.Store, error) {
+func openSpoolStore(kind SpoolKind, dir string) (spool.Store, error) {
 	switch kind {
 	case SpoolMemory:
 		return memory.NewSpool(0), nil
+	case SpoolPebble:
+		return pebble.Open(dir, pebble.Config{Logger: warnings()})
 	default:
 		return nil, fmt.Errorf("no spool %q", kind)
 	}
