@@ -7,12 +7,10 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
-	"time"
 
 	"github.com/heraldpush/herald/device"
 	"github.com/heraldpush/herald/faults"
 	"github.com/heraldpush/herald/platform/dev"
-	"github.com/heraldpush/herald/trace"
 )
 
 // devCmd runs a development platform.
@@ -20,11 +18,9 @@ type devCmd struct {
 	Dir   string    `placeholder:"DIR" help:"Folder for everything; made if missing, and kept. Without it a temporary one is removed at the end."`
 	Addr  ipAddr    `default:"127.0.0.1" help:"IP address to listen at."`
 	Ports dev.Ports `default:"fixed" enum:"fixed,auto" help:"fixed: the same ports each time; auto: free ones, so that many can run side by side."`
-	// TraceDays and TraceMiB bound what is kept of what happened to notifications.
-	TraceDays uint `default:"3" placeholder:"N" help:"Keep for N days what happened to each notification: see herald explain. 0 keeps nothing."`
-	TraceMiB  uint `name:"trace-mib" default:"256" placeholder:"N" help:"Keep no more than N MiB of that; without --dir it is in memory, and at most 8."`
 	// Faults is empty for none.
 	Faults string `placeholder:"FILE" help:"Plan of faults on demand, JSON: see docs/faults.md. The platform API changes it later."`
+	traceFlags
 }
 
 // ipAddr is a flag that takes an IP address.
@@ -73,7 +69,7 @@ func (c devCmd) Run(ctx context.Context, s streams, log *slog.Logger) error {
 	var writing sync.Mutex // the two below come from different goroutines
 	err = dev.Run(ctx, dev.Config{
 		Dir: c.Dir, Addr: c.Addr.Addr, Ports: c.Ports, Faults: plan, Logger: log,
-		Trace: c.trace(), TraceOff: c.TraceDays == 0,
+		Trace: c.config(c.Dir == ""), TraceOff: c.off(),
 		Ready: func(r dev.Running) {
 			writing.Lock()
 			defer writing.Unlock()
@@ -89,32 +85,6 @@ func (c devCmd) Run(ctx context.Context, s streams, log *slog.Logger) error {
 		return withHint(err, "herald dev --ports auto takes free ports.")
 	}
 	return withRemedy(err)
-}
-
-// maxTraceDays and maxTraceMiB are the most that can be asked for.
-const (
-	maxTraceDays = 365
-	maxTraceMiB  = 64 << 10
-)
-
-// Validate implements kong's check of the flags.
-func (c devCmd) Validate() error {
-	switch {
-	case c.TraceDays > maxTraceDays:
-		return fmt.Errorf("--trace-days: at most %d", maxTraceDays)
-	case c.TraceMiB < 1 || c.TraceMiB > maxTraceMiB:
-		return fmt.Errorf("--trace-mib: from 1 to %d", maxTraceMiB)
-	}
-	return nil
-}
-
-// trace returns what the flags say of traces.
-func (c devCmd) trace() trace.Config {
-	mib := c.TraceMiB
-	if c.Dir == "" {
-		mib = min(mib, trace.DefaultMemoryBytes>>20)
-	}
-	return trace.Config{MaxAge: time.Duration(c.TraceDays) * 24 * time.Hour, MaxBytes: int64(mib) << 20} //nolint:gosec // both are bounded
 }
 
 // welcome is what is printed when everything answers.

@@ -5,17 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/heraldpush/herald/admin"
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/platform/dev"
+	"github.com/heraldpush/herald/platform/folder"
 )
 
 // explainCmd tells the story of a notification.
 type explainCmd struct {
 	ID  apns.NotificationID `arg:"" name:"apns-id" help:"The apns-id of the notification, as it stands in the answer to the push."`
-	Dev string              `required:"" placeholder:"FILE" help:"dev.json of a running herald dev, or its folder."`
+	Dev string              `xor:"at" required:"" placeholder:"FILE" help:"dev.json of a running herald dev, or its folder."`
+	Dir string              `xor:"at" required:"" placeholder:"DIR" help:"Folder of a running herald serve."`
 	printFlags
 }
 
@@ -34,22 +37,44 @@ func (c explainCmd) Run(ctx context.Context, s streams) error {
 		return withHint(usageError("%s is no apns-id", plain(string(c.ID))),
 			"it is in the answer to the push, a UUID such as eabeae54-14a8-11e5-b60b-1697f925ec7b.")
 	}
-	v, err := readDevValues(c.Dev)
+	at, err := c.open()
 	if err != nil {
 		return err
 	}
-	at, err := admin.Remote(admin.RemoteConfig{URL: v[dev.KeyHTTP], Key: v[dev.KeyAPIKey], ThisMachine: true})
-	if err != nil {
-		return fmt.Errorf("%s: %w", plain(c.Dev), err)
-	}
 	story, err := admin.GetTrace.Call(ctx, at, admin.TraceRequest{ID: c.ID})
 	if _, ok := errors.AsType[*admin.UnreachableError](err); ok {
-		return withHint(err, "herald dev --dir DIR starts a platform, and writes DIR/dev.json.")
+		return withHint(err, "herald dev --dir DIR starts a platform, and writes DIR/dev.json; herald serve runs one for good.")
 	}
 	if err != nil {
 		return withRemedy(err)
 	}
 	return c.print(s, story, func(w io.Writer) error { return writeStory(w, story) })
+}
+
+// open returns the platform that runs.
+func (c explainCmd) open() (admin.Target, error) {
+	var url, key, file string
+	if c.Dir != "" {
+		r, err := folder.ReadRun(c.Dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, withHint(unreadable(fmt.Errorf("%s: nothing runs there", plain(c.Dir))), "herald serve --dir DIR runs a platform.")
+		}
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		url, key, file = r.URL, r.AdminKey, c.Dir
+	} else {
+		v, err := readDevValues(c.Dev)
+		if err != nil {
+			return nil, err
+		}
+		url, key, file = v[dev.KeyHTTP], v[dev.KeyAPIKey], c.Dev
+	}
+	at, err := admin.Remote(admin.RemoteConfig{URL: url, Key: key, ThisMachine: true})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", plain(file), err)
+	}
+	return at, nil
 }
 
 // writeStory writes a story for people.

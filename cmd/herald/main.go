@@ -21,6 +21,7 @@ import (
 // verbs is the command line: each field is a verb or a flag for all.
 type verbs struct {
 	Demo        demoCmd        `cmd:"" help:"Show the five steps of push, run for real in a few seconds."`
+	Serve       serveCmd       `cmd:"" help:"Run the push service for good, on a folder of herald portal init."`
 	Dev         devCmd         `cmd:"" help:"Run the whole platform on this machine, with a virtual device, until Ctrl-C."`
 	Device      deviceCmd      `cmd:"" help:"Be a device: receive notifications, and hand them to apps of any language."`
 	Cert        certCmd        `cmd:"" help:"Certificates as files: request, assemble, inspect, verify, convert, passwd."`

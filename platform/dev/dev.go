@@ -178,7 +178,7 @@ func (r *rig) run(ctx context.Context) (err error) {
 	key := rand.Text()
 	values := r.values(phone, token, idle, key)
 	r.console.Describe(values.facts(), values.Curl())
-	serve(func() error { return r.serveHTTP(ctx, r.pages(key)) })
+	serve(func() error { return platform.ServeHTTP(ctx, r.listeners.http, r.pages(key), r.cfg.Logger) })
 	if err := errors.Join(r.dir.WriteRun(values[KeyHTTP], key), r.dir.writeValues(values)); err != nil {
 		return err
 	}
@@ -262,27 +262,4 @@ func (r *rig) receive(n device.Notification) {
 func (r *rig) show(p device.Presentation) {
 	r.console.Show(p)
 	r.cfg.Show(p)
-}
-
-// serveHTTP serves the console until ctx ends.
-func (r *rig) serveHTTP(ctx context.Context, h http.Handler) error {
-	server := &http.Server{
-		Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(r.cfg.Logger.Handler(), slog.LevelDebug),
-	}
-	var closing sync.WaitGroup
-	closing.Go(func() {
-		<-ctx.Done()
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		if server.Shutdown(last) != nil {
-			_ = server.Close()
-		}
-	})
-	err := server.Serve(r.listeners.http)
-	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
-		closing.Wait()
-		return nil
-	}
-	return fmt.Errorf("console: %w", err)
 }

@@ -19,9 +19,6 @@ import (
 // valuesFile is where Values are.
 const valuesFile = "dev.json"
 
-// traceDir is where it is kept what happened to notifications.
-const traceDir = "trace"
-
 // home is the folder of a run.
 type home struct {
 	*folder.Folder
@@ -90,7 +87,7 @@ func (h *home) close() (err error) {
 func (h *home) traceConfig(c trace.Config) trace.Config {
 	c.Dir = ""
 	if h.temporary == "" {
-		c.Dir = h.Path(traceDir)
+		c.Dir = h.Path(folder.TraceDir)
 	}
 	return c
 }

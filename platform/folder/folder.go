@@ -28,6 +28,10 @@ const (
 	unfinishedFile = "unfinished"
 )
 
+// TraceDir is the folder within in which a platform keeps what happened to
+// notifications. It may be removed at any time that none runs.
+const TraceDir = "trace"
+
 // databaseFiles are what SQLite makes for a database.
 var databaseFiles = []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm", databaseFile + "-journal"}
 
