@@ -41,11 +41,12 @@ const gcPercent = 50
 // crowd is what the process that has the service tells the one that has the
 // devices.
 type crowd struct {
-	Address      string
-	Root         []byte
-	Key          []byte // that all devices share
-	Certificates [][]byte
+	Address string
+	Root    []byte
+	Devices []crowdDevice
 }
+
+type crowdDevice struct{ Key, Certificate []byte }
 
 // crowdSize returns how many devices there are.
 func crowdSize() int {
@@ -76,10 +77,10 @@ func TestIdleMemory(t *testing.T) {
 			service := startService(t, tt.on, count+warmUp)
 			all := service.crowd
 			// The first connections bring in code, and what there is one of.
-			connectAll(t, all, 0, warmUp)()
+			connectAll(t, all, 0, warmUp, nil)()
 			service.collect()
 			before := service.resident()
-			defer connectAll(t, all, warmUp, warmUp+count)()
+			defer connectAll(t, all, warmUp, warmUp+count, nil)()
 			<-time.After(1500 * time.Millisecond)
 			asIs := (service.resident() - before) / count
 			collected := (service.collect() - before) / count
@@ -171,24 +172,26 @@ func TestServiceProcess(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	s, _ := assemble(t, parts{tcp: on, portal: db.Portal()})
-	key := newECKey(t)
-	c := crowd{Address: s.address, Root: s.portal.Root().Raw, Certificates: make([][]byte, count)}
-	c.Key, err = x509.MarshalPKCS8PrivateKey(key)
-	must(t, err)
+	c := crowd{Address: s.address, Root: s.portal.Root().Raw, Devices: make([]crowdDevice, count)}
 	_, code, err := s.portal.CreateEnrolmentCode(t.Context(), -1, 0)
 	must(t, err)
-	csr := newRequest(t, key)
 	var activating sync.WaitGroup
 	const parts = 64
 	for part := range parts {
 		activating.Go(func() {
 			for i := part; i < count; i += parts {
-				issued, err := s.portal.ActivateDevice(t.Context(), code, csr)
+				key := newECKey(t)
+				issued, err := s.portal.ActivateDevice(t.Context(), code, newRequest(t, key))
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				c.Certificates[i] = issued.DER
+				der, err := x509.MarshalPKCS8PrivateKey(key)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c.Devices[i] = crowdDevice{der, issued.DER}
 			}
 		})
 	}
@@ -198,6 +201,12 @@ func TestServiceProcess(t *testing.T) {
 	debug.SetGCPercent(gcPercent)
 	debug.FreeOSMemory()
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		var pushes, devices int
+		if n, _ := fmt.Sscanf(in.Text(), "deliver %d %d", &pushes, &devices); n == 2 {
+			_, err := fmt.Fprintln(os.Stdout, int64(s.deliver(pushes, devices)))
+			must(t, err)
+			continue
+		}
 		for range 4 {
 			debug.FreeOSMemory()
 		}
@@ -211,36 +220,39 @@ func TestServiceProcess(t *testing.T) {
 	}
 }
 
-// connectAll connects a part of a crowd, which is idle then, until leave is
-// called.
-func connectAll(t *testing.T, c crowd, from, to int) (leave func()) {
+// connectAll connects a part of a crowd, which is idle then, or does what then
+// starts, until leave is called.
+func connectAll(t *testing.T, c crowd, from, to int, then func(*tcpDevice, *sync.WaitGroup)) (leave func()) {
 	t.Helper()
 	var mu sync.Mutex
 	var conns []net.Conn // guarded by mu
+	var running sync.WaitGroup
 	root, err := x509.ParseCertificate(c.Root)
 	must(t, err)
 	roots := x509.NewCertPool()
 	roots.AddCert(root)
-	key := parseKey(t, c.Key)
-	next := make(chan []byte)
+	next := make(chan crowdDevice)
 	var connecting sync.WaitGroup
 	for range 16 {
 		connecting.Go(func() {
-			for certificate := range next {
+			for device := range next {
 				s := &service{t: t, address: c.Address, roots: roots, dial: dialTCP}
 				d := s.dialDevice(hello{})
-				d.send(identity{key: key, chain: [][]byte{certificate}}.connect(t, time.Now(), ""))
+				d.send(identity{key: parseKey(t, device.Key), chain: [][]byte{device.Certificate}}.connect(t, time.Now(), ""))
 				d.base = apns.BaseToken(d.expect(wire.CommandConnectAck)[3])
 				d.filter(alertTopic, voipTopic, complicationTopic)
 				d.expect(wire.CommandNoStorage)
 				mu.Lock()
 				conns = append(conns, d.raw)
+				if then != nil {
+					then(d, &running)
+				}
 				mu.Unlock()
 			}
 		})
 	}
-	for _, certificate := range c.Certificates[from:to] {
-		next <- certificate
+	for _, device := range c.Devices[from:to] {
+		next <- device
 	}
 	close(next)
 	connecting.Wait()
@@ -248,5 +260,6 @@ func connectAll(t *testing.T, c crowd, from, to int) (leave func()) {
 		for _, conn := range conns {
 			_ = conn.Close()
 		}
+		running.Wait()
 	}
 }
