@@ -16,7 +16,7 @@ type benchDevicesCmd struct {
 	Count       int             `default:"2000" help:"Devices that are connected, as many as a process may have files."`
 	Away        int             `default:"10000" help:"Further devices that are not."`
 	Phases      []bench.Phase   `default:"connect,idle,paced,deliver,away,reconnect" enum:"connect,idle,paced,deliver,away,reconnect" help:"What to measure: connect, idle, paced, deliver, away, reconnect."`
-	Spool       bench.SpoolKind `default:"memory" enum:"memory,pebble" help:"Where the spool keeps what waits: memory, or pebble, on a disk and durable."`
+	Spool       bench.SpoolKind `default:"memory" enum:"memory,durable" help:"Where the spool keeps what waits: memory, or durable, on the disk before a push is accepted."`
 	ALPN        string          `name:"alpn" default:"v3" enum:"v3,herald" help:"How devices log in: v3 (apns-security-v3) or herald (with Herald's items)."`
 	Rate        int             `default:"2000" help:"Pushes a second in the phase paced."`
 	Duration    time.Duration   `default:"5s" help:"Time for it, a minute at most."`

@@ -34,13 +34,12 @@ type SpoolKind string
 
 // The kinds.
 const (
-	SpoolMemory SpoolKind = "memory"
-	// SpoolPebble keeps it on a disk, durable before it is accepted.
-	SpoolPebble SpoolKind = "pebble"
+	SpoolMemory  SpoolKind = "memory"
+	SpoolDurable SpoolKind = "durable" // on the disk before a push is accepted
 )
 
 // SpoolKinds are all kinds.
-var SpoolKinds = []SpoolKind{SpoolMemory, SpoolPebble}
+var SpoolKinds = []SpoolKind{SpoolMemory, SpoolDurable}
 
 // Limits of a DevicesConfig, beyond those of the load.
 const (

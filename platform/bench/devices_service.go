@@ -38,7 +38,7 @@ func openSpoolStore(kind SpoolKind, dir string) (spool.Store, error) {
 	switch kind {
 	case SpoolMemory:
 		return memory.NewSpool(0), nil
-	case SpoolPebble:
+	case SpoolDurable:
 		return pebble.Open(dir, pebble.Config{Logger: warnings()})
 	default:
 		return nil, fmt.Errorf("no spool %q", kind)

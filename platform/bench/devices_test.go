@@ -76,13 +76,17 @@ func TestDevices(t *testing.T) {
 }
 
 // TestDevicesPhases measures nothing but what it is told, with devices that
-// speak Herald's own protocol.
+// speak Herald's own protocol and a spool on the disk.
 func TestDevicesPhases(t *testing.T) {
 	cfg := devicesConfig(t)
-	cfg.Phases, cfg.ALPN, cfg.Count, cfg.Profile = []Phase{PhaseDeliver}, wire.ALPNHerald, 10, t.TempDir()+"/profile"
+	cfg.Phases, cfg.ALPN, cfg.Count, cfg.Profile = []Phase{PhaseDeliver, PhaseAway}, wire.ALPNHerald, 10, t.TempDir()+"/profile"
+	cfg.Spool = SpoolDurable
 	r := mustRunDevices(t, cfg)
-	if r.Connect != nil || r.Idle != nil || r.Paced != nil || r.Away != nil || r.Reconnect != nil || r.BytesPerIdleConnection != nil {
-		t.Errorf("got %+v, want deliver alone", r)
+	if r.Connect != nil || r.Idle != nil || r.Paced != nil || r.Reconnect != nil || r.BytesPerIdleConnection != nil {
+		t.Errorf("got %+v, want deliver and away alone", r)
+	}
+	if a := r.Away; a == nil || !a.Durable || a.Accepted != 600 {
+		t.Errorf("away: got %+v", a)
 	}
 	if d := r.Deliver; d == nil || d.Devices != 10 || d.Delivered == 0 {
 		t.Errorf("deliver: got %+v", d)
