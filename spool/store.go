@@ -41,8 +41,9 @@ type Store interface {
 	Delete(ctx context.Context, versions []Version) error
 
 	// Load returns the entries of a mailbox by ascending timestamp, the oldest
-	// limit of them. It sees every Put that returned before it was called. It
-	// may return entries that have expired.
+	// limit of them. It sees every Put that returned before it was called, and
+	// nothing that is not durable: what a device has is not sent again. It may
+	// return entries that have expired.
 	Load(ctx context.Context, box Mailbox, limit int) ([]Entry, error)
 
 	// Expire removes entries and messages that have expired at the time now, and returns how

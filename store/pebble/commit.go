@@ -84,8 +84,9 @@ func (s *Spool) carryOut(ctx context.Context, r *request) error {
 
 // committed is a batch that waits for the disk, and those who wait for it.
 type committed struct {
-	batch *engine.Batch // nil if there was nothing to write
-	group []*request
+	batch  *engine.Batch // nil if there was nothing to write
+	group  []*request
+	number uint64 // see lasting
 }
 
 // syncDeletes is how long a delete may wait for a sync that others pay for.
@@ -134,14 +135,15 @@ func (s *Spool) commitQueued() bool {
 // commit carries out requests, and hands them over to be told so once that is
 // durable.
 func (s *Spool) commit(group []*request) {
+	number := s.lasting.begin() // before anybody can see it
 	batch, err := s.apply(group)
 	if err != nil {
 		for _, r := range group {
 			r.end(err)
 		}
-		return
+		group = nil
 	}
-	s.committed <- committed{batch, group}
+	s.committed <- committed{batch, group, number}
 }
 
 // end says how a request ended.
@@ -161,6 +163,7 @@ func (s *Spool) acknowledgeAll() {
 		if failed := s.failure(); failed != nil {
 			err = failed
 		}
+		s.lasting.end(c.number)
 		for _, r := range c.group {
 			r.end(err)
 		}

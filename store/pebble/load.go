@@ -44,6 +44,11 @@ func (s *Spool) Load(ctx context.Context, box spool.Mailbox, limit int) (list []
 	if err := errors.Join(it.Error(), it.Close()); err != nil {
 		return nil, err
 	}
+	if len(list) > 0 {
+		if err := s.last(ctx); err != nil {
+			return nil, err
+		}
+	}
 	slices.SortFunc(list, func(x, y spool.Entry) int { return cmp.Compare(x.Timestamp, y.Timestamp) })
 	return list[:min(len(list), limit)], nil
 }
@@ -60,5 +65,10 @@ func (s *Spool) Message(ctx context.Context, c apns.ChannelID) (m spool.Message,
 		ok = err == nil
 		return err
 	})
+	if ok {
+		if err := s.last(ctx); err != nil {
+			return spool.Message{}, false, err
+		}
+	}
 	return m, ok, explain(s.dir, err, nil)
 }

@@ -52,6 +52,7 @@ type Spool struct {
 	// unsynced reports that something was deleted since the last sync.
 	unsynced atomic.Bool
 	stop     chan struct{} // closed by Close, once nothing is queued any more
+	lasting  lasting
 	// committed has the batches that wait for the disk, in their order.
 	committed  chan committed
 	goroutines sync.WaitGroup
