@@ -54,6 +54,8 @@ type Config struct {
 	// CourierDrain is the time over which devices are let go when the platform
 	// stops. Zero means that all are at once.
 	CourierDrain time.Duration
+	// CourierPortable is courier.Config's Portable.
+	CourierPortable bool
 	// CourierRedirect is the host where devices are sent that have to go then.
 	// Empty means that they come back here.
 	CourierRedirect string
@@ -142,7 +144,7 @@ func Open(ctx context.Context, cfg Config) (_ *Platform, err error) {
 	}
 	p.courier, err = courier.New(courier.Config{
 		Portal: p.Portal, Registry: p.Registry, Spool: p.Spool, ServerCertificate: p.serverCertificate, Trace: p.Trace,
-		DrainSpread: cfg.CourierDrain, RedirectHost: cfg.CourierRedirect,
+		DrainSpread: cfg.CourierDrain, RedirectHost: cfg.CourierRedirect, Portable: cfg.CourierPortable,
 		Logger: cfg.Logger.With(slog.String("door", "courier")),
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ type benchDevicesCmd struct {
 	Away        int             `default:"10000" help:"Further devices that are not."`
 	Phases      []bench.Phase   `default:"connect,idle,paced,deliver,away,reconnect" enum:"connect,idle,paced,deliver,away,reconnect" help:"What to measure: connect, idle, paced, deliver, away, reconnect."`
 	Spool       bench.SpoolKind `default:"memory" enum:"memory,durable" help:"Where the spool keeps what waits: memory, or durable, on the disk before a push is accepted."`
+	Transport   string          `default:"auto" enum:"auto,epoll,portable" help:"How the courier moves bytes: epoll, on Linux, portable, or auto, as it does by itself."`
 	ALPN        string          `name:"alpn" default:"v3" enum:"v3,herald" help:"How devices log in: v3 (apns-security-v3) or herald (with Herald's items)."`
 	Rate        int             `default:"2000" help:"Pushes a second in the phase paced."`
 	Duration    time.Duration   `default:"5s" help:"Time for it, a minute at most."`
@@ -63,9 +64,13 @@ func (c benchDevicesCmd) Validate() error {
 // config returns what is to be measured by the program, which tells of its
 // progress to w.
 func (c benchDevicesCmd) config(program string, w io.Writer) bench.DevicesConfig {
+	var transport bench.Transport
+	if c.Transport != "auto" {
+		transport = bench.Transport(c.Transport)
+	}
 	return bench.DevicesConfig{
 		Part:  benchPart(program),
-		Count: c.Count, Away: c.Away, Phases: c.Phases, Spool: c.Spool, ALPN: alpns[c.ALPN], Rate: c.Rate, PacedFor: c.Duration,
+		Count: c.Count, Away: c.Away, Phases: c.Phases, Spool: c.Spool, Transport: transport, ALPN: alpns[c.ALPN], Rate: c.Rate, PacedFor: c.Duration,
 		Pushes: c.Pushes, Payload: c.Payload, Connections: c.Connections, Streams: c.Streams, AwayStreams: c.AwayStreams,
 		Rounds: c.Rounds, Pinned: c.Pinned, Profile: c.Profile,
 		Progress: func(line string) { _, _ = fmt.Fprintln(w, line) },

@@ -179,7 +179,7 @@ func (r *devicesRun) startService(ctx context.Context) (err error) {
 	if r.service, err = startPart(ctx, r.cfg.Part, partService, r.serviceCore); err != nil {
 		return err
 	}
-	got, err := r.service.ask(order{Do: orderBegin, Service: &serviceSetup{Dir: r.dir, Spool: r.cfg.Spool}})
+	got, err := r.service.ask(order{Do: orderBegin, Service: &serviceSetup{Dir: r.dir, Spool: r.cfg.Spool, Transport: r.cfg.Transport}})
 	if err != nil {
 		return err
 	}

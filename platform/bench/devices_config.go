@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +42,23 @@ const (
 // SpoolKinds are all kinds.
 var SpoolKinds = []SpoolKind{SpoolMemory, SpoolDurable}
 
+// Transport is how a courier moves bytes.
+type Transport string
+
+// The transports.
+const (
+	TransportEpoll    Transport = "epoll"    // on Linux alone
+	TransportPortable Transport = "portable" // a goroutine for each connection
+)
+
+// defaultTransport is the one that a courier takes by itself.
+func defaultTransport() Transport {
+	if runtime.GOOS == "linux" {
+		return TransportEpoll
+	}
+	return TransportPortable
+}
+
 // Limits of a DevicesConfig, beyond those of the load.
 const (
 	// MaxDevices is how many devices may be connected at once.
@@ -71,6 +89,9 @@ type DevicesConfig struct {
 	Phases []Phase
 	// Spool is where the spool keeps what waits. Default: SpoolMemory.
 	Spool SpoolKind
+	// Transport is how the courier moves bytes. Default: as it does by itself,
+	// which is TransportEpoll on Linux.
+	Transport Transport
 	// ALPN is by which protocol devices log in: wire.ALPNSecurityV3 or
 	// wire.ALPNHerald. Default: the former.
 	ALPN string
@@ -107,6 +128,7 @@ func (c DevicesConfig) withDefaults() DevicesConfig {
 	setDefault(&c.Count, 2000)
 	setDefault(&c.Away, 10_000)
 	setDefault(&c.Spool, SpoolMemory)
+	setDefault(&c.Transport, defaultTransport())
 	setDefault(&c.ALPN, wire.ALPNSecurityV3)
 	setDefault(&c.Rate, 2000)
 	setDefault(&c.PacedFor, 5*time.Second)
@@ -143,6 +165,8 @@ func (c DevicesConfig) Check() error {
 		return fmt.Errorf("away: %d devices is not from 1 to %d", c.Away, load.MaxPaths)
 	case !slices.Contains(SpoolKinds, c.Spool):
 		return fmt.Errorf("no spool %q", c.Spool)
+	case c.Transport != TransportPortable && c.Transport != defaultTransport():
+		return fmt.Errorf("no transport %q on this system", c.Transport)
 	case c.ALPN != wire.ALPNSecurityV3 && c.ALPN != wire.ALPNHerald:
 		return fmt.Errorf("no protocol %q: %s or %s", c.ALPN, wire.ALPNSecurityV3, wire.ALPNHerald)
 	case c.Rate < 1 || c.Rate > load.MaxRate:

@@ -33,6 +33,7 @@ type DevicesSettings struct {
 	Away         int       `json:"away"`
 	Processes    int       `json:"processes"` // that the devices are
 	Spool        SpoolKind `json:"spool"`
+	Transport    Transport `json:"transport"`
 	ALPN         string    `json:"alpn"`
 	PayloadBytes int       `json:"payload_bytes"`
 	Connections  int       `json:"connections"` // of the sender
@@ -99,7 +100,7 @@ func (r *devicesRun) report() *DevicesReport {
 	rep := &DevicesReport{
 		Machine: Machine{runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), r.pinned},
 		Settings: DevicesSettings{
-			Count: r.cfg.Count, Away: r.cfg.Away, Processes: len(r.crowds), Spool: r.cfg.Spool, ALPN: r.cfg.ALPN,
+			Count: r.cfg.Count, Away: r.cfg.Away, Processes: len(r.crowds), Spool: r.cfg.Spool, Transport: r.cfg.Transport, ALPN: r.cfg.ALPN,
 			PayloadBytes: r.cfg.Payload, Connections: r.cfg.Connections, Rounds: r.cfg.Rounds,
 		},
 	}
@@ -217,8 +218,8 @@ func (r *DevicesReport) WriteTo(w io.Writer) (int64, error) {
 	}
 	s := r.Settings
 	fmt.Fprintf(&b, "%s/%s, %d cores, %s; %s\n", r.Machine.OS, r.Machine.Arch, r.Machine.Cores, r.Machine.Go, where)
-	fmt.Fprintf(&b, "%d devices connected by %s from %d processes, %d away; spool: %s; payload of %d bytes; %d rounds\n\n",
-		s.Count, s.ALPN, s.Processes, s.Away, s.Spool, s.PayloadBytes, s.Rounds)
+	fmt.Fprintf(&b, "%d devices connected by %s from %d processes, %d away; transport: %s; spool: %s; payload of %d bytes; %d rounds\n\n",
+		s.Count, s.ALPN, s.Processes, s.Away, s.Transport, s.Spool, s.PayloadBytes, s.Rounds)
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	// A strings.Builder takes everything.
 	row := func(phase, what string, f Figure, format string) {

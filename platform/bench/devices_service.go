@@ -24,8 +24,9 @@ import (
 
 // serviceSetup says what a service works with.
 type serviceSetup struct {
-	Dir   string // that prepare made
-	Spool SpoolKind
+	Dir       string // that prepare made
+	Spool     SpoolKind
+	Transport Transport
 }
 
 // warnings is a logger to standard error, of what goes wrong.
@@ -60,7 +61,7 @@ func (p *part) runService(ctx context.Context, setup serviceSetup) (err error) {
 	}
 	world, err := platform.Open(ctx, platform.Config{
 		PortalStore: db.Portal(), RegistryStore: db.Registry(), SpoolStore: store, DrainTimeout: drainTimeout,
-		GatewayLimits: new(limits()), Logger: warnings(),
+		GatewayLimits: new(limits()), CourierPortable: setup.Transport == TransportPortable, Logger: warnings(),
 	})
 	if err != nil {
 		return errors.Join(err, store.Close())

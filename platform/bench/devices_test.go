@@ -76,11 +76,12 @@ func TestDevices(t *testing.T) {
 }
 
 // TestDevicesPhases measures nothing but what it is told, with devices that
-// speak Herald's own protocol and a spool on the disk.
+// speak Herald's own protocol, on the portable transport, and a spool on the
+// disk.
 func TestDevicesPhases(t *testing.T) {
 	cfg := devicesConfig(t)
 	cfg.Phases, cfg.ALPN, cfg.Count, cfg.Profile = []Phase{PhaseDeliver, PhaseAway}, wire.ALPNHerald, 10, t.TempDir()+"/profile"
-	cfg.Spool = SpoolDurable
+	cfg.Spool, cfg.Transport = SpoolDurable, TransportPortable
 	r := mustRunDevices(t, cfg)
 	if r.Connect != nil || r.Idle != nil || r.Paced != nil || r.Reconnect != nil || r.BytesPerIdleConnection != nil {
 		t.Errorf("got %+v, want deliver and away alone", r)
@@ -123,6 +124,7 @@ func TestDevicesBounds(t *testing.T) {
 		"count":       func(c *DevicesConfig) { c.Count = MaxDevices + 1 },
 		"away":        func(c *DevicesConfig) { c.Away = -1 },
 		"spool":       func(c *DevicesConfig) { c.Spool = "cloud" },
+		"transport":   func(c *DevicesConfig) { c.Transport = "pigeon" },
 		"alpn":        func(c *DevicesConfig) { c.ALPN = wire.ALPNSecurityV2 },
 		"rate":        func(c *DevicesConfig) { c.Rate = load.MaxRate + 1 },
 		"time":        func(c *DevicesConfig) { c.PacedFor = time.Hour },
@@ -322,7 +324,7 @@ func TestDevicesSchema(t *testing.T) {
 "answer_p50_us":FIGURE,"answer_p99_us":FIGURE,"late_p99_us":FIGURE`
 	want := strings.NewReplacer("ACCEPTED", accepted).Replace(`{
 "machine":{"os":"","arch":"","cores":0,"go":"","pinned":false},
-"settings":{"count":0,"away":0,"processes":0,"spool":"","alpn":"","payload_bytes":0,"connections":0,"rounds":0},
+"settings":{"count":0,"away":0,"processes":0,"spool":"","transport":"","alpn":"","payload_bytes":0,"connections":0,"rounds":0},
 "bytes_per_idle_connection":0,"bytes_per_idle_connection_after_gc":null,
 "connect":{"seconds":FIGURE,"handshakes_per_s":FIGURE,"bare_tls_seconds":FIGURE,"bare_tls_handshakes_per_s":FIGURE,"to_bare_tls":FIGURE,
 "cpu_us_per_handshake":FIGURE,"retries":0,"restart_ms":FIGURE},
