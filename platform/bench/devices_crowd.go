@@ -75,7 +75,7 @@ const crowdGC = 400
 // crowd is many devices in one process.
 type crowd struct {
 	ids    identities
-	key    crypto.Signer
+	keys   []crypto.Signer // of the phones
 	first  int
 	dialer *net.Dialer
 	tls    *tls.Config // to a courier
@@ -96,21 +96,25 @@ func newCrowd(setup crowdSetup) (*crowd, error) {
 	if err != nil {
 		return nil, err
 	}
-	if setup.Size < 1 || setup.Size > MaxDevicesPerProcess || setup.First < 0 || setup.First+setup.Size > len(ids.Certificates) {
+	if setup.Size < 1 || setup.Size > MaxDevicesPerProcess || setup.First < 0 || setup.First+setup.Size > min(len(ids.Keys), len(ids.Certificates)) {
 		return nil, fmt.Errorf("no devices %d to %d", setup.First, setup.First+setup.Size)
 	}
-	c := &crowd{ids: ids, first: setup.First, phones: make([]*phone, setup.Size)}
+	c := &crowd{first: setup.First, phones: make([]*phone, setup.Size)}
 	if c.dialer, err = source(setup.Source); err != nil {
 		return nil, err
 	}
-	key, err := x509.ParsePKCS8PrivateKey(ids.Key)
-	if err != nil {
-		return nil, err
+	for _, der := range ids.Keys[setup.First:][:setup.Size] {
+		key, err := x509.ParsePKCS8PrivateKey(der)
+		if err != nil {
+			return nil, err
+		}
+		signer, ok := key.(crypto.Signer)
+		if !ok {
+			return nil, fmt.Errorf("%T: not a key that signs", key)
+		}
+		c.keys = append(c.keys, signer)
 	}
-	var ok bool
-	if c.key, ok = key.(crypto.Signer); !ok {
-		return nil, fmt.Errorf("%T: not a key that signs", key)
-	}
+	ids.Keys, c.ids = nil, ids
 	// Who answers is this machine; to verify it would be work of the load's, and
 	// not the service's.
 	c.bare = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}
@@ -192,8 +196,10 @@ func (c *crowd) connect(ctx context.Context, o connectOrder) (*connected, error)
 		})
 	}
 	working.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	for _, err := range errs {
+		if err != nil { // one tells as much as all
+			return nil, err
+		}
 	}
 	return &connected{Wall: time.Since(began), Retries: retries.Load()}, nil
 }

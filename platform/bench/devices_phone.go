@@ -64,7 +64,7 @@ func (p *phone) greet(number int) error {
 		Certificates: [][]byte{ids.Certificates[number], ids.Issuer}, Nonce: wire.NewNonce(time.Now(), random),
 	}
 	var err error
-	if m.Signature, err = m.Nonce.Sign(p.crowd.key); err != nil {
+	if m.Signature, err = m.Nonce.Sign(p.crowd.keys[number-p.crowd.first]); err != nil {
 		return err
 	}
 	if _, err := p.conn.Write(m.Append(nil)); err != nil {

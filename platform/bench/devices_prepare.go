@@ -20,7 +20,6 @@ import (
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/credential"
 	"github.com/heraldpush/herald/platform"
-	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/store/memory"
 	"github.com/heraldpush/herald/store/sqlite"
 )
@@ -39,11 +38,11 @@ const (
 	spoolFolder  = "spool"
 )
 
-// identities are what the devices prove themselves by. They share a key: that
-// they do costs the service no less than if each had its own.
+// identities are what the devices prove themselves by. Each has a key of its own:
+// by that the portal knows a device that comes again.
 type identities struct {
-	Key          []byte   // PKCS #8
-	Certificates [][]byte // DER, one a device
+	Keys         [][]byte // PKCS #8, one a device
+	Certificates [][]byte // DER, the same
 	Issuer       []byte   // DER
 }
 
@@ -100,21 +99,20 @@ func activate(ctx context.Context, world *platform.Platform, count int) (ids ide
 	if err != nil {
 		return ids, nil, err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return ids, nil, err
-	}
-	if ids.Key, err = x509.MarshalPKCS8PrivateKey(key); err != nil {
-		return ids, nil, err
-	}
-	csr, err := credential.NewRequest(key, credential.RequestSubject{CommonName: "bench"})
-	if err != nil {
-		return ids, nil, err
-	}
-	ids.Certificates, ids.Issuer = make([][]byte, count), world.Portal.DeviceIssuer().Raw
+	ids = identities{Keys: make([][]byte, count), Certificates: make([][]byte, count), Issuer: world.Portal.DeviceIssuer().Raw}
 	names = make([]apns.DeviceID, count)
 	err = each(count, func(i int) error {
-		var issued portal.DeviceCertificate
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return err
+		}
+		if ids.Keys[i], err = x509.MarshalPKCS8PrivateKey(key); err != nil {
+			return err
+		}
+		csr, err := credential.NewRequest(key, credential.RequestSubject{CommonName: "bench"})
+		if err != nil {
+			return err
+		}
 		issued, err := world.Portal.ActivateDevice(ctx, code, csr)
 		ids.Certificates[i], names[i] = issued.DER, issued.Device
 		return err
