@@ -212,15 +212,8 @@ func (p *Portal) ActivateDevice(ctx context.Context, code string, csr []byte) (D
 // if nothing but its time is over. That the one who shows it has its key, the
 // caller has to check.
 func (p *Portal) AdmitDevice(cert *x509.Certificate) (apns.DeviceID, error) {
-	if now := time.Now(); !p.vouched.known(cert, now) {
-		chains, err := cert.Verify(x509.VerifyOptions{
-			Roots:     p.DeviceRoots(),
-			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, CurrentTime: now,
-		})
-		if err != nil {
-			return "", fmt.Errorf("device certificate: %w", err)
-		}
-		p.vouched.add(cert, chains)
+	if err := p.vouch(cert); err != nil {
+		return "", err
 	}
 	p.mu.RLock()
 	revoked, known := p.devices[Serial(cert)]
@@ -232,4 +225,27 @@ func (p *Portal) AdmitDevice(cert *x509.Certificate) (apns.DeviceID, error) {
 		return "", fmt.Errorf("device certificate: revoked at %s", revoked.Format(time.RFC3339))
 	}
 	return credential.ParseDeviceCertificate(cert)
+}
+
+// vouch returns why this portal's authority does not vouch for a certificate of a
+// device now, nil if it does. Of one that it has seen before it does not check the
+// signature again.
+func (p *Portal) vouch(cert *x509.Certificate) error {
+	if p.vouched.known(cert, time.Now()) {
+		return nil
+	}
+	chains, err := cert.Verify(x509.VerifyOptions{
+		Roots:     p.DeviceRoots(),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if expired, ok := errors.AsType[x509.CertificateInvalidError](err); ok && expired.Reason == x509.Expired && time.Now().After(cert.NotAfter) {
+		if _, err := p.FormerDevice(cert); err == nil {
+			return fmt.Errorf("device certificate: %w, on %s", ErrDeviceExpired, cert.NotAfter.Format(time.DateOnly))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("device certificate: %w", err)
+	}
+	p.vouched.add(cert, chains)
+	return nil
 }
