@@ -43,10 +43,16 @@ func (s *teller) wantStory(n apns.Notification, want string) []trace.Line {
 	return lines
 }
 
+// leave takes the phone off the network, and has the courier notice.
+func (s *teller) leave() {
+	s.phone.Disconnect()
+	synctest.Wait()
+}
+
 // The story of a notification has every hop in order.
 func TestTrace(t *testing.T) {
 	story(t, func(t *testing.T, s *teller) {
-		s.phone.Disconnect()
+		s.leave()
 		n := lettered("a")
 		s.push(n)
 		s.wantStory(n, "accepted stored")
@@ -82,7 +88,7 @@ func TestTrace(t *testing.T) {
 // Nobody tells what the store does for a device that is away: it is worked out.
 func TestTraceAway(t *testing.T) {
 	story(t, func(t *testing.T, s *teller) {
-		s.phone.Disconnect()
+		s.leave()
 		a, b, c := lettered("a"), lettered("b"), lettered("c")
 		c.Expiration = apns.DoNotStore
 		b.Expiration = apns.ExpiresAt(time.Now().Add(time.Hour))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/platform"
 	"github.com/heraldpush/herald/platform/serve"
 )
 
@@ -84,6 +85,7 @@ func (c serveCmd) Run(ctx context.Context, s streams, log *slog.Logger) error {
 	both := func(production, sandbox listenAt) map[apns.Environment]string {
 		return map[apns.Environment]string{apns.Production: string(production), apns.Sandbox: string(sandbox)}
 	}
+	platform.TuneMemory()
 	var unprinted error
 	err := serve.Run(ctx, serve.Config{
 		Dir: c.Dir, Names: c.Name, IPs: c.IP, Drain: c.Drain, Redirect: c.Redirect,

@@ -48,6 +48,7 @@ func openSpoolStore(kind SpoolKind, dir string) (spool.Store, error) {
 
 // runService is the push service: the platform over a data folder.
 func (p *part) runService(ctx context.Context, setup serviceSetup) (err error) {
+	platform.TuneMemory()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	db, err := sqlite.Open(ctx, filepath.Join(setup.Dir, databaseFile))
