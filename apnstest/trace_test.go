@@ -59,7 +59,7 @@ func TestTrace(t *testing.T) {
 		time.Sleep(time.Hour)
 		s.phone.Connect(t)
 		s.wantBody("a", true)
-		lines := s.wantStory(n, "accepted stored handed acked")
+		lines := s.wantStory(n, "accepted stored handed acked processed")
 		device, err := s.Registry.Device(t.Context(), s.phone.ID())
 		if err != nil {
 			t.Fatal(err)
@@ -78,10 +78,10 @@ func TestTrace(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		s.push(n)
-		s.wantStory(n, "accepted stored handed acked accepted stored handed acked") // the repeat window is over
+		s.wantStory(n, "accepted stored handed acked processed accepted stored handed acked processed") // the repeat window is over
 		time.Sleep(time.Second)
 		s.push(n)
-		s.wantStory(n, "accepted stored handed acked accepted stored handed acked accepted repeat")
+		s.wantStory(n, "accepted stored handed acked processed accepted stored handed acked processed accepted repeat")
 	})
 }
 
@@ -114,11 +114,11 @@ func TestTraceConnected(t *testing.T) {
 		a, b, c := lettered("a"), lettered("b"), lettered("c")
 		s.push(a)
 		s.wantBody("a", false)
-		s.wantStory(a, "accepted stored handed acked")
+		s.wantStory(a, "accepted stored handed acked processed")
 		b.Expiration = apns.DoNotStore
 		s.push(b)
 		s.wantBody("b", false)
-		s.wantStory(b, "accepted passed handed acked")
+		s.wantStory(b, "accepted passed handed acked processed")
 		c.Topic += ".voip"
 		c.PushType = apns.PushTypeVoIP
 		if _, err := s.sender.Push(t.Context(), s.phone.DeviceToken, c); err == nil {

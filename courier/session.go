@@ -11,6 +11,7 @@ import (
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/spool"
+	"github.com/heraldpush/herald/trace"
 	"github.com/heraldpush/herald/wire"
 )
 
@@ -294,6 +295,9 @@ func (s *session) notification(d spool.Delivery) wire.Notification {
 	if s.herald {
 		n.ID, n.PushType = d.Notification.ID, d.Notification.PushType
 		n.Topic, n.CollapseID = d.Notification.Topic, d.Notification.CollapseID
+		if s.courier.cfg.Trace != nil { // it is told what becomes of it
+			n.TracingID, n.Flags = trace.ParseID(d.Notification.ID), wire.Traced
+		}
 	}
 	return n
 }

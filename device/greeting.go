@@ -140,6 +140,7 @@ func (g *greeting) step(f wire.Frame, now time.Time) (*session, *login, error) {
 	if g.memory.base == "" {
 		return nil, nil, &wire.MalformedError{Command: f.Command, Problem: "no base token"}
 	}
+	g.memory.receipts = nil // of an earlier connection
 	if g.herald { // it has taken what Connect said
 		g.memory.resume.forget()
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/wire"
 )
 
 // memory is what a device knows from one connection to the next, and where
@@ -20,6 +21,9 @@ type memory struct {
 	permissionByDefault Permission // of the others; never NotDetermined
 	quiet               doNotDisturb
 	resume              resume
+	// receipts say what apps have taken, to be sent on the connection by which it
+	// came.
+	receipts []wire.TracingAck
 	// calls counts the calls of register and remove.
 	calls    uint64
 	networks map[string]*pulse // by name

@@ -24,10 +24,35 @@ func (e *received) happen(d *Device) {
 	}
 	if e.here {
 		d.journal.note(e.sequence, shown|handed)
+		d.receipt(e)
 		return
 	}
 	d.journal.note(e.sequence, shown)
 	d.journal.wait(e.sequence)
+}
+
+// maxReceipts bounds the receipts that wait to be sent.
+const maxReceipts = 1024
+
+// receipt has the courier told that an app has taken a notification, if it asked
+// (docs/protocol/courier.md#tracing-ack). It is for people who follow a
+// notification: what is lost of it, with a connection or beyond maxReceipts,
+// changes nothing.
+func (d *Device) receipt(e *received) {
+	if e.source.Flags&wire.Traced == 0 {
+		return
+	}
+	d.mu.Lock()
+	ok := d.up && len(d.memory.receipts) < maxReceipts
+	if ok {
+		d.memory.receipts = append(d.memory.receipts, wire.TracingAck{
+			TopicHash: e.source.TopicHash, TracingID: e.source.TracingID, DeviceToken: e.source.DeviceToken,
+		})
+	}
+	d.mu.Unlock()
+	if ok {
+		d.wakeUp()
+	}
 }
 
 // receivedIn returns what is to go to the journal before these happen.

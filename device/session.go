@@ -130,6 +130,10 @@ func (s *session) committed(all []*received) {
 func (s *session) wake() outcome {
 	var o outcome
 	s.sync(&o)
+	for _, m := range s.memory.receipts {
+		o.frames = m.Append(o.frames)
+	}
+	s.memory.receipts = nil
 	return o
 }
 

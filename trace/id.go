@@ -52,6 +52,9 @@ func unhex(x uint64) uint32 {
 // is empty.
 func FormatID(b [16]byte) apns.NotificationID { return id(b).text() }
 
+// ParseID returns the 16 bytes of an apns-id; zero for any other text.
+func ParseID(s apns.NotificationID) [16]byte { return idOf(s) }
+
 // text returns d in lower case; the zero id is empty.
 func (d id) text() apns.NotificationID {
 	if d == (id{}) {

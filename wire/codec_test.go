@@ -156,6 +156,8 @@ var codecs = []codec{
 			Topic:       apns.Topic(drawString(t, "topic")),
 			CollapseID:  apns.CollapseID(drawString(t, "collapse id")),
 		}
+		m.TracingID = [TracingIDBytes]byte(rapid.SliceOfN(rapid.Byte(), TracingIDBytes, TracingIDBytes).Draw(t, "tracing id"))
+		m.Flags = NotificationFlags(rapid.Uint32().Draw(t, "flags"))
 		if m.Channel = drawChannelID(t); m.Channel != "" {
 			m.Checkpoint = rapid.Uint64().Draw(t, "checkpoint")
 		}

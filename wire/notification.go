@@ -19,6 +19,8 @@ import (
 //	 9  u8        storage flags
 //	13  u8        priority
 //	15  32 bytes  base token
+//	21  16 bytes  tracing id
+//	26  u32       flags: 1 the device token was removed, 2 traced
 //	29  protobuf  {1 channel ID, 2 checkpoint}, of what was broadcast on a channel
 //
 // and under ALPNHerald alone (docs/protocol/courier.md#extensions):
@@ -47,6 +49,9 @@ type Notification struct {
 	Priority apns.Priority
 	// BaseToken is the device that DeviceToken belongs to.
 	BaseToken apns.BaseToken
+	// TracingID is a UUID; with Traced, a TracingAck names it. Zero if absent.
+	TracingID [TracingIDBytes]byte
+	Flags     NotificationFlags
 	// Channel is where it was broadcast; empty for what was sent to the device
 	// alone.
 	Channel apns.ChannelID
@@ -64,6 +69,17 @@ type Notification struct {
 
 // NoExpiry is the Expiry of a notification that does not expire.
 const NoExpiry uint32 = math.MaxUint32
+
+// NotificationFlags tell a device more of a notification.
+type NotificationFlags uint32
+
+// The flags.
+const (
+	// TokenRemoved says that the service takes the device token for removed.
+	TokenRemoved NotificationFlags = 1 << 0
+	// Traced asks for a TracingAck.
+	Traced NotificationFlags = 1 << 1
+)
 
 // StorageFlags tell a device whether a notification waited for it.
 type StorageFlags uint8
@@ -105,6 +121,12 @@ func ParseNotification(payload []byte) (Notification, error) {
 			it.takePriority(&m.Priority)
 		case 15:
 			it.takeBaseToken(&m.BaseToken)
+		case 21:
+			if len(it.value) == TracingIDBytes {
+				m.TracingID = [TracingIDBytes]byte(it.value)
+			}
+		case 26:
+			it.takeUint32((*uint32)(&m.Flags))
 		case 29:
 			m.takeChannel(it.value)
 		case 200:
@@ -186,6 +208,12 @@ func (m Notification) Append(b []byte) []byte {
 		b = appendUint8(b, 13, uint8(m.Priority))
 	}
 	b = appendOpaque(b, 15, m.BaseToken)
+	if m.TracingID != ([TracingIDBytes]byte{}) {
+		b = append(append(b, 21, 0, TracingIDBytes), m.TracingID[:]...)
+	}
+	if m.Flags != 0 {
+		b = appendUint32(b, 26, uint32(m.Flags))
+	}
 	if m.Channel != "" {
 		b = m.appendChannel(b)
 	}
