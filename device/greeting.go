@@ -141,7 +141,7 @@ func (g *greeting) step(f wire.Frame, now time.Time) (*session, *login, error) {
 		return nil, nil, &wire.MalformedError{Command: f.Command, Problem: "no base token"}
 	}
 	g.memory.receipts = nil // of an earlier connection
-	if g.herald { // it has taken what Connect said
+	if g.herald {           // it has taken what Connect said
 		g.memory.resume.forget()
 	}
 	s := &session{
