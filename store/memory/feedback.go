@@ -49,6 +49,11 @@ func (r *Registry) AddFeedback(_ context.Context, entries []registry.FeedbackEnt
 		e.Number = f.last
 		l.entries = append(l.entries, e)
 		l.gone[e.DeviceToken] = e.Gone.UnixNano()
+	}
+	// Now, and not before: an entry that is to be forgotten still keeps an older
+	// one of its device token out.
+	for _, e := range entries {
+		l := f.lists[e.List]
 		l.forget(len(l.entries) - most)
 	}
 	return nil
