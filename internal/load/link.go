@@ -77,11 +77,11 @@ func count(m *map[string]*int64, key string) {
 	*n++
 }
 
-// newLink returns a link that has sent the preface and its first push.
-func newLink(conn *tls.Conn, rs *requests, streams int) (*link, error) {
+// newLink returns a link that has yet to flush the preface and its first push.
+func newLink(conn *tls.Conn, rs *requests, streams int) *link {
 	l := &link{
 		conn: conn, requests: rs, streams: streams, in: make([]byte, inputBytes), out: make([]byte, 0, outputPerWrite+rs.longest),
-		next: 1, limit: 1, window: firstWindow,
+		next: 1, limit: 1, window: firstWindow - int64(len(rs.payload)-frameHeaderBytes),
 	}
 	var own [6]byte
 	_, _ = rand.Read(own[:]) // never fails
@@ -98,7 +98,7 @@ func newLink(conn *tls.Conn, rs *requests, streams int) (*link, error) {
 	l.slots[l.next/2%slots] = slot{stream: l.next, sent: time.Now()}
 	l.next += 2
 	l.inFlight++
-	return l, l.flush()
+	return l
 }
 
 // warm waits for the answer to the first push, and until as many streams are

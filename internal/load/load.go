@@ -76,10 +76,9 @@ func Connect(ctx context.Context, p Plan) (_ *Load, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("connecting to %s: %w", p.Address, err)
 		}
-		// The link has the connection whatever comes of its first push.
-		one, err := newLink(conn, requests, p.Streams)
+		one := newLink(conn, requests, p.Streams)
 		l.links = append(l.links, one)
-		if err != nil {
+		if err := one.flush(); err != nil {
 			return nil, err
 		}
 	}

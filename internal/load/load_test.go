@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/pem"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -166,6 +167,18 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestFirstWindow has the first push use up what the peer lets be sent.
+func TestFirstWindow(t *testing.T) {
+	p := testPlan(Indexed)
+	rs, err := newRequests(&p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := newLink(nil, rs, 1).window, int64(firstWindow-len(p.Push.Payload)); got != want {
+		t.Errorf("window after the first push: got %d, want %d", got, want)
+	}
+}
+
 // TestAllocations sends and is answered without a network.
 func TestAllocations(t *testing.T) {
 	if raceEnabled {
@@ -203,17 +216,23 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 	round() // the first Huffman code needs a buffer
-	const rounds = 100
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range rounds {
-		round()
+	// The runtime counts for the whole process, and the answers that TestCancel
+	// lets go may still be written. That passes: the least of some tries is ours.
+	const rounds, tries = 100, 5
+	least := uint64(math.MaxUint64)
+	for range tries {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range rounds {
+			round()
+		}
+		runtime.ReadMemStats(&after)
+		least = min(least, after.Mallocs-before.Mallocs)
 	}
-	runtime.ReadMemStats(&after)
-	if l.inFlight != 0 || l.tally.accepted != 100*(rounds+1) {
+	if l.inFlight != 0 || l.tally.accepted != 100*(tries*rounds+1) {
 		t.Fatalf("%d in flight, %d accepted", l.inFlight, l.tally.accepted)
 	}
-	if n := after.Mallocs - before.Mallocs; n > rounds {
-		t.Errorf("%d allocations for %d pushes", n, 100*rounds)
+	if least > rounds {
+		t.Errorf("%d allocations for %d pushes", least, 100*rounds)
 	}
 }
