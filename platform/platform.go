@@ -223,34 +223,29 @@ func (l Listeners) all() (all []net.Listener) {
 // Serve serves providers and devices until ctx ends or a door fails. It
 // returns when all doors have ended their connections: nil if ctx ended.
 func (p *Platform) Serve(ctx context.Context, l Listeners) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var doors sync.WaitGroup
-	serve := func(serve func() error) {
-		doors.Go(func() {
-			if err := serve(); err != nil {
-				cancel(err)
+	err := RunParts(ctx, func(ctx context.Context, serve func(func() error)) error {
+		for _, of := range []map[apns.Environment]net.Listener{l.Gateway, l.Channels} {
+			for env, one := range of {
+				serve(func() error { return p.gateway.Serve(ctx, one, env) })
 			}
-		})
-	}
-	for _, of := range []map[apns.Environment]net.Listener{l.Gateway, l.Channels} {
-		for env, one := range of {
-			serve(func() error { return p.gateway.Serve(ctx, one, env) })
 		}
-	}
-	doors.Go(func() { p.forgetChannels(ctx) })
-	for env, one := range l.Legacy {
-		serve(func() error { return p.gateway.ServeLegacy(ctx, one, env) })
-	}
-	for env, one := range l.Feedback {
-		serve(func() error { return p.gateway.ServeFeedback(ctx, one, env) })
-	}
-	if l.Courier != nil {
-		serve(func() error { return p.courier.Serve(ctx, l.Courier) })
-	}
-	<-ctx.Done()
-	doors.Wait()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		serve(func() error {
+			p.forgetChannels(ctx)
+			return nil
+		})
+		for env, one := range l.Legacy {
+			serve(func() error { return p.gateway.ServeLegacy(ctx, one, env) })
+		}
+		for env, one := range l.Feedback {
+			serve(func() error { return p.gateway.ServeFeedback(ctx, one, env) })
+		}
+		if l.Courier != nil {
+			serve(func() error { return p.courier.Serve(ctx, l.Courier) })
+		}
+		<-ctx.Done()
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("platform: %w", err)
 	}
 	return nil

@@ -14,7 +14,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -48,25 +47,16 @@ const repeatKeys = 100
 func Run(ctx context.Context, out io.Writer, log *slog.Logger) (err error) {
 	d := &demo{tale: tale{out: out, began: time.Now()}}
 	d.say("Herald: the five steps of push, run for real on this machine.\n")
-	ctx, fail := context.WithCancelCause(ctx)
-	var parts sync.WaitGroup
 	defer func() {
-		fail(nil)
-		parts.Wait()
 		if d.platform != nil {
 			err = errors.Join(err, d.platform.Close())
 		}
-		if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
-			err = cause
-		}
 	}()
-	serve := func(part func() error) {
-		parts.Go(func() {
-			if err := part(); err != nil {
-				fail(err)
-			}
-		})
-	}
+	return platform.RunParts(ctx, func(ctx context.Context, serve func(func() error)) error { return d.run(ctx, log, serve) })
+}
+
+// run takes the five steps.
+func (d *demo) run(ctx context.Context, log *slog.Logger, serve func(func() error)) error {
 	if err := d.openService(ctx, log, serve); err != nil {
 		return fmt.Errorf("opening the push service: %w", err)
 	}

@@ -15,7 +15,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/heraldpush/herald/admin"
@@ -147,23 +146,11 @@ func (r *rig) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.journal.close()) }()
+	return platform.RunParts(ctx, r.parts)
+}
 
-	ctx, fail := context.WithCancelCause(ctx)
-	var parts sync.WaitGroup
-	defer func() {
-		fail(nil)
-		parts.Wait()
-		if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
-			err = cause
-		}
-	}()
-	serve := func(part func() error) {
-		parts.Go(func() {
-			if err := part(); err != nil {
-				fail(err)
-			}
-		})
-	}
+// parts runs the parts, and tells of them once everything answers.
+func (r *rig) parts(ctx context.Context, serve func(func() error)) error {
 	r.listeners.served = true
 	serve(func() error { return r.platform.Serve(ctx, r.listeners.platform) })
 

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/heraldpush/herald/admin"
@@ -112,34 +111,20 @@ func open(ctx context.Context, cfg Config, f *folder.Folder) (*platform.Platform
 }
 
 // run serves until ctx ends, or one of the parts does.
-func run(ctx context.Context, cfg Config, f *folder.Folder, ls *listeners, p *platform.Platform, sim *faults.Simulator) (err error) {
-	ctx, fail := context.WithCancelCause(ctx)
-	var parts sync.WaitGroup
-	defer func() {
-		fail(nil)
-		parts.Wait()
-		if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
-			err = cause
+func run(ctx context.Context, cfg Config, f *folder.Folder, ls *listeners, p *platform.Platform, sim *faults.Simulator) error {
+	return platform.RunParts(ctx, func(ctx context.Context, serve func(func() error)) error {
+		ls.served = true
+		key := rand.Text()
+		api := admin.New(admin.Config{Portal: p.Portal, Faults: sim, Trace: p.Trace, Key: key, Logger: cfg.Logger})
+		serve(func() error { return p.Serve(ctx, ls.platform) })
+		serve(func() error { return platform.ServeHTTP(ctx, ls.api, api, cfg.Logger) })
+		if err := f.WriteRun("http://"+ls.api.Addr().String(), key); err != nil {
+			return err
 		}
-	}()
-	serve := func(part func() error) {
-		parts.Go(func() {
-			if err := part(); err != nil {
-				fail(err)
-			}
-		})
-	}
-	ls.served = true
-	key := rand.Text()
-	api := admin.New(admin.Config{Portal: p.Portal, Faults: sim, Trace: p.Trace, Key: key, Logger: cfg.Logger})
-	serve(func() error { return p.Serve(ctx, ls.platform) })
-	serve(func() error { return platform.ServeHTTP(ctx, ls.api, api, cfg.Logger) })
-	if err := f.WriteRun("http://"+ls.api.Addr().String(), key); err != nil {
-		return err
-	}
-	cfg.Ready(Running{Dir: f.Dir(), Name: p.ServerName(), Listening: ls.describe()})
-	<-ctx.Done()
-	return f.RemoveRun()
+		cfg.Ready(Running{Dir: f.Dir(), Name: p.ServerName(), Listening: ls.describe()})
+		<-ctx.Done()
+		return f.RemoveRun()
+	})
 }
 
 // describe lists what listens.
