@@ -109,10 +109,7 @@ func (d *Desktop) connect(ctx context.Context) error {
 	}
 	if err != nil {
 		leave()
-		return &Error{
-			Reason: fmt.Sprintf("the session bus does not answer at %s", d.address), Err: err,
-			Remedy: addressVariable + " must be that of a session that is running.",
-		}
+		return d.noBus(err)
 	}
 	d.conn, d.leave = conn, leave
 	var abilities []string
@@ -148,18 +145,25 @@ func (d *Desktop) Close() error {
 func (d *Desktop) Show(ctx context.Context, e agent.Event) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n, ok := textOf(e, d.markup)
-	if !ok {
+	if _, ok := textOf(e, d.markup); !ok {
 		return nil
 	}
-	if d.conn == nil || !d.conn.Connected() {
-		if err := d.disconnect(); err != nil && !errors.Is(err, dbus.ErrClosed) {
+	if d.conn != nil {
+		if err := d.notify(ctx, e); d.conn != nil {
 			return err
 		}
-		if err := d.connect(ctx); err != nil {
-			return err
-		}
+		// The bus has ended; a new one may be at the same place by now.
 	}
+	if err := d.connect(ctx); err != nil {
+		return err
+	}
+	return d.notify(ctx, e)
+}
+
+// notify shows what there is to show of e. The caller holds mu, and there is a
+// connection, which is ended with the bus.
+func (d *Desktop) notify(ctx context.Context, e agent.Event) error {
+	n, _ := textOf(e, d.markup)
 	at := place{e.Topic, e.CollapseID}
 	var id uint32
 	const icon, expiry = "", int32(-1) // both as the desktop likes
@@ -185,19 +189,33 @@ func (d *Desktop) remember(at place, id uint32) {
 	d.shown[at] = id
 }
 
-// call calls a method of the desktop. The caller holds mu.
+// call calls a method of the desktop. The caller holds mu, and there is a
+// connection; it is ended if the bus has ended, whatever it is that tells so: a
+// write that fails, or the end of what is read.
 func (d *Desktop) call(ctx context.Context, method string, out any, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, d.within)
 	defer cancel()
-	err := d.conn.Object(service, path).CallWithContext(ctx, service+"."+method, 0, args...).Store(out)
-	if failed := (dbus.Error{}); errors.As(err, &failed) && failed.Name == "org.freedesktop.DBus.Error.ServiceUnknown" {
+	answer := d.conn.Object(service, path).CallWithContext(ctx, service+"."+method, 0, args...)
+	refused, isRefusal := errors.AsType[dbus.Error](answer.Err)
+	switch {
+	case isRefusal && refused.Name == "org.freedesktop.DBus.Error.ServiceUnknown":
 		return &Error{
 			Reason: "nobody on this desktop shows notifications: the session bus has no " + service,
 			Remedy: "start a program that does: most desktops have one, dunst and mako are two that run anywhere.",
 		}
+	case answer.Err != nil && !isRefusal && ctx.Err() == nil:
+		return errors.Join(d.noBus(answer.Err), d.disconnect())
 	}
-	if err != nil {
+	if err := answer.Store(out); err != nil {
 		return &Error{Reason: "the desktop does not take the notification", Err: err, Remedy: "restart the program that shows notifications there."}
 	}
 	return nil
+}
+
+// noBus says that the bus does not answer.
+func (d *Desktop) noBus(err error) error {
+	return &Error{
+		Reason: fmt.Sprintf("the session bus does not answer at %s", d.address), Err: err,
+		Remedy: addressVariable + " must be that of a session that is running.",
+	}
 }
