@@ -27,6 +27,8 @@ var Map = map[string]Floor{
 	"credential": 1, // keys, provider tokens, requests, certificates
 	"h2":         1, // the HTTP/2 connection
 
+	"apnsclient/payload": 1, // the documents that a push carries
+
 	"portal":     2, // who may send
 	"registry":   2, // who can receive
 	"spool":      2, // what is in between
@@ -62,6 +64,8 @@ var Map = map[string]Floor{
 // goes for conformance, which has the portal make what it needs, as any
 // caller of the API may.
 var Narrow = map[string][]string{
+	"apnsclient/payload": {"apns"},
+
 	"device":       {"apns", "wire", "credential"},
 	"device/agent": {"apns", "wire", "device"},
 	"provider":     {"apns", "wire", "credential", "h2", "apnsclient"},
