@@ -28,6 +28,7 @@ var Map = map[string]Floor{
 	"h2":         1, // the HTTP/2 connection
 
 	"apnsclient/payload": 1, // the documents that a push carries
+	"apnstest/scripted":  1, // a gateway that does as it is told, to test against
 
 	"portal":     2, // who may send
 	"registry":   2, // who can receive
