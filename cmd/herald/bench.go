@@ -11,6 +11,7 @@ import (
 type benchCmd struct {
 	Gateway benchGatewayCmd `cmd:"" help:"What it costs the gateway to accept a push, beside servers that check nothing."`
 	Devices benchDevicesCmd `cmd:"" help:"What devices cost the courier, and how soon they have a push."`
+	Push    benchPushCmd    `cmd:"" help:"What a push costs the client library, beside net/http."`
 	Part    benchPartCmd    `cmd:"" hidden:""`
 }
 

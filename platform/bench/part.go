@@ -22,6 +22,8 @@ const (
 	partService = "service"  // gateway, spool and courier over that
 	partBareTLS = "bare-tls" // accepts, and shakes hands
 	partCrowd   = "crowd"    // many devices
+	partSink    = "sink"     // a gateway that checks nothing
+	partSender  = "sender"   // a client that is measured
 )
 
 // What a parent orders its child to do. The first order says what to be.
@@ -29,12 +31,13 @@ const (
 	orderBegin   = "begin"
 	orderUsage   = "usage"   // of a server
 	orderProfile = "profile" // of a server: begin one
-	orderRun     = "run"     // of the load
+	orderRun     = "run"     // of the load, or a sender
 	orderWaiting = "waiting" // of a service: how many notifications wait
 	orderCollect = "collect" // of a service: free what is not in use
 	orderConnect = "connect" // of a crowd: all devices
 	orderHang    = "hang"    // of a crowd: close all connections
 	orderTally   = "tally"   // of a crowd: tell what came since the last time
+	orderManner  = "manner"  // of a sink: how to answer from now on
 )
 
 // order is a line from parent to child.
@@ -48,6 +51,9 @@ type order struct {
 	Service *serviceSetup `json:",omitempty"`
 	Crowd   *crowdSetup   `json:",omitempty"`
 	Connect *connectOrder `json:",omitempty"`
+	Sink    *sinkSetup    `json:",omitempty"`
+	Manner  *sinkManner   `json:",omitempty"`
+	Push    *pushPlan     `json:",omitempty"`
 }
 
 // reply is the line that answers an order.
@@ -60,6 +66,9 @@ type reply struct {
 	Waiting   int64      `json:",omitempty"`
 	Connected *connected `json:",omitempty"`
 	Tally     *tally     `json:",omitempty"`
+	// Accepted is how many connections a sink accepted.
+	Accepted int64       `json:",omitempty"`
+	Push     *pushResult `json:",omitempty"`
 }
 
 // target is what a sender has to know of a server.
@@ -89,8 +98,9 @@ type part struct {
 }
 
 // RunPart is the part of the bench of the name given: it takes orders from in
-// and answers to out, until in ends or ctx does.
-func RunPart(ctx context.Context, name string, in io.Reader, out io.Writer) error {
+// and answers to out, until in ends or ctx does. The peers are clients that
+// RunPush knows beside its own.
+func RunPart(ctx context.Context, name string, in io.Reader, out io.Writer, peers ...Peer) error {
 	p := &part{json.NewDecoder(in), json.NewEncoder(out)}
 	first, err := p.next()
 	if err != nil {
@@ -112,6 +122,10 @@ func RunPart(ctx context.Context, name string, in io.Reader, out io.Writer) erro
 		return p.serveBareTLS(ctx, *first.NetHTTP)
 	case name == partCrowd && first.Crowd != nil:
 		return p.runCrowd(ctx, *first.Crowd)
+	case name == partSink && first.Sink != nil:
+		return p.serveSink(ctx, *first.Sink)
+	case name == partSender && first.Push != nil:
+		return p.runSender(ctx, *first.Push, append(ownPeers(), peers...))
 	}
 	return fmt.Errorf("no part %q of the bench, or no word of what it is to be", name)
 }
@@ -132,7 +146,7 @@ func (p *part) answer(r reply, err error) error {
 
 // obey carries out the orders to a server until there are no more: those that
 // each server understands, and its own.
-func (p *part) obey(own map[string]func(*reply)) (err error) {
+func (p *part) obey(own map[string]func(*order, *reply)) (err error) {
 	var profile *os.File
 	defer func() {
 		if profile != nil {
@@ -162,7 +176,7 @@ func (p *part) obey(own map[string]func(*reply)) (err error) {
 				err = fmt.Errorf("no order %q", o.Do)
 				break
 			}
-			do(&r)
+			do(&o, &r)
 		}
 		if err := p.answer(r, err); err != nil {
 			return err
