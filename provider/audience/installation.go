@@ -56,10 +56,10 @@ func (k Kind) PushType() apns.PushType { return pushTypes[k] }
 // one. An app's own device token also takes pushes of the type mdm, of which
 // this package knows nothing.
 func KindOf(p apns.PushType) (Kind, bool) {
-	switch p {
-	case apns.PushTypeBackground:
+	if p == apns.PushTypeBackground {
 		return KindAlert, true
-	case apns.PushTypeLiveActivity:
+	}
+	if p == apns.PushTypeLiveActivity {
 		return "", false
 	}
 	for k, t := range pushTypes {

@@ -25,7 +25,7 @@ const full = `{
 	"locale": "de_CH", "time_zone": "Europe/Zurich", "app_version": "5.2.0", "sequence": 18446744073709551615
 }`
 
-func parse(t testing.TB, s string) Registration {
+func parse(t *testing.T, s string) Registration {
 	t.Helper()
 	r, err := ParseRegistration([]byte(s))
 	if err != nil {
