@@ -52,7 +52,7 @@ func TestProviderTokensPrintNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret := fmt.Sprint(p.key.D) //nolint:staticcheck // the very thing that must not be printed
+	secret := fmt.Sprint(p.key.key.D) //nolint:staticcheck // the very thing that must not be printed
 	var log strings.Builder
 	slog.New(slog.NewTextHandler(&log, nil)).Info("sending", slog.Any("tokens", p))
 	for _, s := range []string{fmt.Sprintf("%v %+v %#v %s", p, p, p, p), log.String()} {
@@ -231,6 +231,160 @@ func TestTooManyProviderTokenUpdatesHoldsTheToken(t *testing.T) {
 		time.Sleep(time.Minute)
 		if push(""); seen.count() != 2 {
 			t.Errorf("got %d provider tokens after it, want 2", seen.count())
+		}
+	})
+}
+
+// What another token mends, and what it does not.
+func TestRefusedTokens(t *testing.T) {
+	const hour = time.Hour
+	for _, tt := range []struct {
+		name   string
+		age    time.Duration // of the token that is refused
+		hold   bool          // tokens changed too often, just now
+		reason apns.Reason
+		ahead  time.Duration // of the gateway's clock; zero for no date
+		want   bool          // another token
+		skew   time.Duration
+	}{
+		{"young", 19 * time.Minute, false, apns.ExpiredProviderToken, 0, false, 0},
+		{"old", 20 * time.Minute, false, apns.ExpiredProviderToken, 0, true, 0},
+		{"old and held", 20 * time.Minute, true, apns.ExpiredProviderToken, 0, false, 0},
+		{"young, clock behind", time.Second, false, apns.ExpiredProviderToken, 2 * hour, true, -2 * hour},
+		{"young, clock ahead", time.Second, false, apns.InvalidProviderToken, -2 * hour, true, 2 * hour},
+		{"young, clock behind, held", time.Second, true, apns.ExpiredProviderToken, 2 * hour, false, -2 * hour},
+		{"young, clock a little behind", time.Second, false, apns.ExpiredProviderToken, 4 * time.Minute, false, 0},
+		{"old, and invalid", 21 * time.Minute, false, apns.InvalidProviderToken, 0, false, 0},
+		{"key revoked", 21 * time.Minute, false, apns.Forbidden, 2 * hour, false, 0},
+		{"topic", 21 * time.Minute, false, apns.TopicDisallowed, 2 * hour, false, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newTokens(t)
+				first := mustGet(t, p)
+				time.Sleep(tt.age)
+				if tt.hold {
+					mustRefuse(t, p, first, apns.TooManyProviderTokenUpdates, "", false)
+				}
+				date := ""
+				if tt.ahead != 0 {
+					date = dateOf(time.Now().Add(tt.ahead))
+				}
+				mustRefuse(t, p, first, tt.reason, date, tt.want)
+				second := mustGet(t, p)
+				if (second != first) != tt.want {
+					t.Errorf("got another token %t, want %t", second != first, tt.want)
+				}
+				if got := p.ClockSkew(); got != tt.skew {
+					t.Errorf("got skew %v, want %v", got, tt.skew)
+				}
+				if tt.want {
+					signed, err := credential.ParseProviderToken(second)
+					if want := time.Now().Add(-tt.skew); err != nil || !signed.IssuedAt.Equal(want.Truncate(time.Second)) {
+						t.Errorf("got issued at %v, %v, want the gateway's time, %v", signed.IssuedAt, err, want)
+					}
+					// A straggler with the first token gets the second.
+					mustRefuse(t, p, first, tt.reason, date, true)
+					if got := mustGet(t, p); got != second {
+						t.Error("got a third token for a straggler")
+					}
+				}
+			})
+		})
+	}
+}
+
+// Gateways whose clocks differ do not have a token made with every push.
+func TestClockIsCorrectedSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTokens(t)
+		made := 0
+		token := mustGet(t, p)
+		for n := range 40 {
+			ahead := 2 * time.Hour
+			if n%2 == 0 {
+				ahead = -ahead
+			}
+			if again, err := p.refused(token, apns.ExpiredProviderToken, dateOf(time.Now().Add(ahead))); err != nil {
+				t.Fatal(err)
+			} else if again {
+				made++
+			}
+			token = mustGet(t, p)
+			time.Sleep(time.Minute)
+		}
+		if made != 2 {
+			t.Errorf("got %d tokens in 40 minutes, want 2", made)
+		}
+	})
+}
+
+// Once the clock was set, what was known of it is worth nothing.
+func TestClockThatWasSet(t *testing.T) {
+	var r clockReading
+	now := time.Now()
+	if got := r.skew(now); got != 0 {
+		t.Errorf("before any answer: got %v, want 0", got)
+	}
+	r.read("no date", now)
+	if got := r.skew(now); got != 0 {
+		t.Errorf("without a date: got %v, want 0", got)
+	}
+	r.read(dateOf(now.Add(-time.Hour)), now)
+	if got := r.skew(now.Add(time.Minute)).Round(time.Minute); got != time.Hour {
+		t.Errorf("got %v, want an hour", got)
+	}
+	r.wall = r.wall.Add(time.Hour) // it was set back by an hour
+	if got := r.skew(now.Add(time.Minute)); got != 0 {
+		t.Errorf("after it was set: got %v, want 0", got)
+	}
+}
+
+func dateOf(at time.Time) string { return at.UTC().Format(http.TimeFormat) }
+
+func mustGet(t *testing.T, p *ProviderTokens) string {
+	t.Helper()
+	token, err := p.get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func mustRefuse(t *testing.T, p *ProviderTokens, token string, reason apns.Reason, date string, want bool) {
+	t.Helper()
+	if again, err := p.refused(token, reason, date); again != want || err != nil {
+		t.Errorf("%s: got another token %t, %v, want %t", reason, again, err, want)
+	}
+}
+
+func TestProviderTokenCostsNothing(t *testing.T) {
+	p := newTokens(t)
+	mustGet(t, p)
+	if n := testing.AllocsPerRun(1000, func() {
+		if _, err := p.get(); err != nil {
+			t.Error(err)
+		}
+	}); n != 0 {
+		t.Errorf("got %v allocations, want none", n)
+	}
+}
+
+func BenchmarkProviderToken(b *testing.B) {
+	key, err := credential.NewProviderKey()
+	if err != nil {
+		b.Fatal(err)
+	}
+	p, err := NewProviderTokens("ABCDE12345", "2X9R4HXF34", key)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := p.get(); err != nil {
+				b.Error(err)
+			}
 		}
 	})
 }
