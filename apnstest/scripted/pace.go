@@ -17,6 +17,7 @@ type pacedConn struct {
 	net.Conn
 	closed chan struct{}
 	once   sync.Once
+	rest   []byte // read and not yet handed on; the reader's
 
 	mu      sync.Mutex
 	pacing  pacing        // guarded by mu
@@ -41,20 +42,26 @@ func (c *pacedConn) get() (pacing, <-chan struct{}) {
 	return c.pacing, c.changed
 }
 
-// Read reads no more than a piece, and returns when the time for it has passed.
-func (c *pacedConn) Read(p []byte) (int, error) {
+// Read reads no more than a piece, and returns when the time for it has passed. It
+// is called by one goroutine at a time.
+func (c *pacedConn) Read(p []byte) (n int, err error) {
 	if err := c.wait(0); err != nil {
 		return 0, err
 	}
+	if len(c.rest) > 0 {
+		n = copy(p, c.rest)
+	} else if n, err = c.Conn.Read(p); err != nil {
+		return n, err
+	} else {
+		c.rest = append(c.rest[:0], p[:n]...)
+	}
+	// The pace may have become another while the network was waited for. What is more
+	// than a piece of it comes next time, and where reading was stopped, all waits.
 	now, _ := c.get()
 	if now.Bytes > 0 {
-		p = p[:min(len(p), now.Bytes)]
+		n = min(n, now.Bytes)
 	}
-	n, err := c.Conn.Read(p)
-	if err != nil {
-		return n, err
-	}
-	// Where reading was stopped meanwhile, what came waits.
+	c.rest = c.rest[n:]
 	return n, c.wait(now.Every)
 }
 

@@ -30,8 +30,8 @@ func (c *conn) readAll() {
 		whole := c.receive(f)
 		over := c.over
 		var p Push
-		if c.stopping && c.stopAs != HalfClose {
-			whole = nil // it comes too late
+		if c.tooLate() {
+			whole = nil
 		} else if whole != nil {
 			p = whole.push.clone()
 		}
@@ -110,6 +110,9 @@ func (c *conn) fail(code http2.ErrCode, format string, args ...any) {
 
 // receive takes in a frame. It returns the stream whose push that made whole.
 func (c *conn) receive(f http2.Frame) *stream {
+	if _, begins := f.(*http2.MetaHeadersFrame); c.tooLate() && !begins {
+		return nil
+	}
 	switch f := f.(type) {
 	case *http2.MetaHeadersFrame:
 		return c.receiveHeaders(f)
@@ -159,6 +162,11 @@ func (c *conn) receiveHeaders(f *http2.MetaHeadersFrame) *stream {
 		}
 	}
 	c.g.record.arrive(st.push)
+	if c.tooLate() {
+		c.g.record.fate(st.push, Lost)
+		return nil
+	}
+	c.checkFields(st)
 	if c.gone {
 		c.violate(id, "a new stream, although GOAWAY was read")
 	}
@@ -181,6 +189,31 @@ func (c *conn) receiveHeaders(f *http2.MetaHeadersFrame) *stream {
 		return c.whole(st)
 	}
 	return nil
+}
+
+// tooLate reports whether the connection is at its end, and nothing is done any more
+// with what still comes.
+func (c *conn) tooLate() bool { return c.stopping && c.stopAs != HalfClose }
+
+// checkFields checks what the framing leaves unchecked: the pseudo-header fields that a
+// request has (RFC 9113 section 8.3.1), and the fields that it must not have
+// (section 8.2.2).
+func (c *conn) checkFields(st *stream) {
+	for _, name := range []string{":method", ":scheme", ":path"} {
+		if st.push.Value(name) == "" {
+			c.violate(st.id, "no %s", name)
+		}
+	}
+	for _, f := range st.push.Header {
+		switch f.Name {
+		case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
+			c.violate(st.id, "the field %q belongs to HTTP/1", f.Name)
+		case "te":
+			if f.Value != "trailers" {
+				c.violate(st.id, "te is %q: it can only be trailers", f.Value)
+			}
+		}
+	}
 }
 
 func (c *conn) receiveData(f *http2.DataFrame) *stream {

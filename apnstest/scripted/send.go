@@ -78,9 +78,9 @@ func (c *conn) writeAll(nc net.Conn) {
 	var out []byte
 	for {
 		c.g.mu.Lock()
-		stop, as, vanished := false, c.stopAs, c.vanished
+		stop, as := false, c.stopAs
 		out = out[:0]
-		if c.ready && !vanished || c.stopping {
+		if c.ready || c.stopping {
 			if c.ready {
 				out = append(out, c.out.Bytes()...)
 				c.out.Reset()
