@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -13,20 +12,11 @@ import (
 	"golang.org/x/net/http2"
 )
 
-const (
-	// lingerTimeout is how long an ended connection waits for the peer to read
-	// the last frames and to close.
-	lingerTimeout = time.Second
-	// lingerBytes is how much input is thrown away in that time.
-	lingerBytes = 4 << 20
-)
-
 // Conn is the server's side of one HTTP/2 connection. Its methods may be called
 // from any goroutine, before and after it has ended too.
 type Conn struct {
-	nc     net.Conn
-	socket *Socket // nc, or what its TLS is over; nil if that is another
-	cfg    Config
+	pipe
+	cfg Config
 
 	// Owned by the goroutine of Serve.
 	in    input
@@ -56,7 +46,7 @@ type Conn struct {
 	budgets     budgets
 	peerGone    bool       // the peer sent GOAWAY
 	departure   *departure // GoAway was called; nil if not
-	streams     streamTable
+	streams     streamTable[stream]
 	free        *stream // streams that are not in use, through next
 	trimmed     bool    // free and the room of streams and closed have been given up
 	receiving   streamList
@@ -97,11 +87,10 @@ type Conn struct {
 // written.
 func NewConn(nc net.Conn, cfg Config) *Conn {
 	now := time.Now()
-	nc, socket := withSocket(nc)
+	cfg = cfg.withDefaults()
 	c := &Conn{
-		nc:                nc,
-		socket:            socket,
-		cfg:               cfg.withDefaults(),
+		pipe:              newPipe(nc, cfg.Logger),
+		cfg:               cfg,
 		wake:              make(chan struct{}, 1),
 		started:           now,
 		lastRead:          now,
@@ -230,12 +219,12 @@ func (c *Conn) finish(err error) error {
 		c.written.Wait()
 	}
 	c.drain()
-	for _, st := range c.streams.slots {
-		if st != nil && st.req != nil {
-			st.req.release()
+	for _, s := range c.streams.slots {
+		if s.at != nil && s.at.req != nil {
+			s.at.req.release()
 		}
 	}
-	c.streams = streamTable{}
+	c.streams = streamTable[stream]{}
 	c.receiving, c.blocked, c.free = streamList{}, streamList{}, nil
 	if c.block.req != nil {
 		c.block.req.release()
@@ -257,43 +246,4 @@ func (c *Conn) finish(err error) error {
 		endErr = fmt.Errorf("closing: %w", err)
 	}
 	return endErr
-}
-
-// sever closes the connection without a word.
-func (c *Conn) sever() {
-	var nc io.Closer = c.nc
-	if over, ok := c.nc.(interface{ NetConn() net.Conn }); ok {
-		nc = over.NetConn()
-	}
-	if err := nc.Close(); err != nil {
-		c.cfg.Logger.Debug("closing failed", slog.Any("error", err))
-	}
-}
-
-// linger gives the peer time to read what was written. Closing a socket with
-// unread input would make the kernel throw away what the peer has not read yet.
-// It reports false if that took too long, and the connection is closed already.
-func (c *Conn) linger() (inTime bool) {
-	severed := make(chan struct{})
-	over := time.AfterFunc(2*lingerTimeout, func() {
-		defer close(severed)
-		c.sever()
-	})
-	defer func() {
-		if inTime = over.Stop(); !inTime {
-			<-severed
-		}
-	}()
-	if cw, ok := c.nc.(interface{ CloseWrite() error }); ok {
-		if cw.CloseWrite() != nil {
-			return true // the peer is gone
-		}
-	}
-	if c.nc.SetReadDeadline(time.Now().Add(lingerTimeout)) != nil {
-		return true
-	}
-	// However this ends, there is nothing left to do but to close.
-	_, err := io.Copy(io.Discard, io.LimitReader(c.nc, lingerBytes))
-	c.cfg.Logger.Debug("connection lingered", slog.Any("error", err))
-	return true
 }

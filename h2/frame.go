@@ -29,6 +29,48 @@ func appendFrameHeader(dst []byte, n int, t http2.FrameType, f http2.Flags, stre
 	return binary.BigEndian.AppendUint32(dst, stream)
 }
 
+// splitHeaders finishes the HEADERS frame that begins at start and has been
+// appended with no length: it sets the length, or cuts the header block into
+// CONTINUATION frames if it has more than limit bytes (RFC 9113, 6.10).
+func splitHeaders(dst []byte, start, limit int) []byte {
+	h := dst[start:]
+	n := len(h) - frameHeaderBytes
+	if n <= limit {
+		h[0], h[1], h[2] = byte(n>>16), byte(n>>8), byte(n)
+		return dst
+	}
+	flags, id := http2.Flags(h[4])&^http2.FlagHeadersEndHeaders, binary.BigEndian.Uint32(h[5:])
+	block := append([]byte(nil), h[frameHeaderBytes:]...)
+	dst = dst[:start]
+	t := http2.FrameHeaders
+	for len(block) > 0 {
+		n := min(len(block), limit)
+		if n == len(block) {
+			flags |= http2.FlagHeadersEndHeaders
+		}
+		dst = appendFrameHeader(dst, n, t, flags, id)
+		dst = append(dst, block[:n]...)
+		block = block[n:]
+		t, flags = http2.FrameContinuation, 0
+	}
+	return dst
+}
+
+// appendSettings appends a SETTINGS frame (RFC 9113, 6.5.1).
+func appendSettings(dst []byte, settings ...http2.Setting) []byte {
+	dst = appendFrameHeader(dst, settingBytes*len(settings), http2.FrameSettings, 0, 0)
+	for _, s := range settings {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(s.ID))
+		dst = binary.BigEndian.AppendUint32(dst, s.Val)
+	}
+	return dst
+}
+
+// appendSettingsAck appends the SETTINGS frame that acknowledges one of the peer's.
+func appendSettingsAck(dst []byte) []byte {
+	return appendFrameHeader(dst, 0, http2.FrameSettings, http2.FlagSettingsAck, 0)
+}
+
 // appendPing appends a PING frame (RFC 9113, 6.7).
 func appendPing(dst []byte, ack bool, data [8]byte) []byte {
 	var f http2.Flags

@@ -1,7 +1,6 @@
 package h2
 
 import (
-	"errors"
 	"strconv"
 
 	"golang.org/x/net/http2"
@@ -20,20 +19,17 @@ const (
 // headerBlock is the header block that is being read: that of a HEADERS frame
 // and the CONTINUATION frames after it.
 type headerBlock struct {
-	open   bool // more is to come
+	fragments
+
 	kind   blockKind
-	id     uint32
-	ends   bool          // END_STREAM was set
 	code   http2.ErrCode // of the RST_STREAM for a block that is dropped; none for NO_ERROR
 	reason string        // why it is dropped
 	req    *Request      // of blockRequest
 
-	encoded       []byte // so far, if it came in more than one frame
-	continuations int
-	listBytes     uint32 // decoded, as RFC 9113, 6.5.2 counts
-	fields        int
-	tooLarge      bool   // the list is over a limit, and the rest of it not looked at
-	malformed     string // what is wrong with it; empty if nothing is
+	listBytes uint32 // decoded, as RFC 9113, 6.5.2 counts
+	fields    int
+	tooLarge  bool   // the list is over a limit, and the rest of it not looked at
+	malformed string // what is wrong with it; empty if nothing is
 
 	scheme     bool  // there was one
 	authority  bool  // there was one
@@ -62,32 +58,25 @@ func (c *Conn) onHeaders(f *frame) error {
 	if id%2 == 0 {
 		return connError(http2.ErrCodeProtocol, "HEADERS on a stream with an even number")
 	}
-	section := 0
-	if f.has(http2.FlagHeadersPriority) {
-		section = prioritySectionBytes
-	}
-	p, err := f.unpad(section)
+	p, dependsOnItself, err := f.block()
 	if err != nil {
 		return err
 	}
 	b := &c.block
-	*b = headerBlock{id: id, ends: f.has(http2.FlagHeadersEndStream), declared: -1, encoded: b.encoded[:0]}
+	*b = headerBlock{fragments: b.begin(f), declared: -1}
 	if err := c.classify(b); err != nil {
 		return err
 	}
 	if b.kind == blockRequest {
 		b.req = newRequest(c, id)
 	}
-	if section > 0 {
-		if dependency(p) == id {
-			b.spoil("a stream depends on itself")
-		}
-		p = p[section:]
+	if dependsOnItself {
+		b.spoil("a stream depends on itself")
 	}
 	if f.has(http2.FlagHeadersEndHeaders) {
 		return c.decode(p)
 	}
-	return c.keepFragment(p)
+	return b.keep(p)
 }
 
 // classify finds out what b is for, from the state of its stream (RFC 9113,
@@ -149,34 +138,13 @@ func (c *Conn) spendRefusal() error {
 // but not while the handler runs.
 func (c *Conn) onContinuation(f *frame) error {
 	b := &c.block
-	if !b.open {
-		return connError(http2.ErrCodeProtocol, "CONTINUATION of no header block")
-	}
-	b.continuations++
-	if b.continuations > maxContinuations {
-		return connError(http2.ErrCodeEnhanceYourCalm, "too many CONTINUATION frames")
-	}
-	if err := c.keepFragment(f.payload); err != nil {
+	whole, err := b.resume(f)
+	if err != nil || b.open {
 		return err
 	}
-	if !f.has(http2.FlagHeadersEndHeaders) {
-		return nil
-	}
-	b.open = false
-	err := c.decode(b.encoded)
+	err = c.decode(whole)
 	b.encoded = nil
 	return err
-}
-
-// keepFragment keeps a part of a block until the rest of it comes.
-func (c *Conn) keepFragment(p []byte) error {
-	b := &c.block
-	b.open = true
-	if len(b.encoded)+len(p) > maxHeaderBlockBytes {
-		return connError(http2.ErrCodeEnhanceYourCalm, "header block too large")
-	}
-	b.encoded = append(b.encoded, p...)
-	return nil
 }
 
 // decode decodes the block in progress, which is p, and uses it. c.mu is held,
@@ -193,11 +161,7 @@ func (c *Conn) decode(p []byte) error {
 	for len(p) > 0 {
 		rest, ok, err := d.next(p, &f)
 		if err != nil {
-			code := http2.ErrCodeCompression
-			if errors.Is(err, errFieldTooLarge) {
-				code = http2.ErrCodeEnhanceYourCalm
-			}
-			return connError(code, err.Error())
+			return blockError(err)
 		}
 		if ok {
 			c.take(&f)

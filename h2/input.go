@@ -60,25 +60,38 @@ type frame struct {
 // has reports whether all the flags are set.
 func (f *frame) has(flags http2.Flags) bool { return f.flags&flags == flags }
 
-// readFrame reads a frame. c.mu is held, but not while waiting for input.
-func (c *Conn) readFrame(f *frame) error {
-	if err := c.need(frameHeaderBytes); err != nil {
-		return err
+// next takes the next frame. If it is not there yet, next returns how many bytes
+// have to be pending before it is called again; zero says that f is set.
+func (in *input) next(f *frame) (need int, err error) {
+	h := in.pending()
+	if len(h) < frameHeaderBytes {
+		return frameHeaderBytes, nil
 	}
-	h := c.in.pending()
 	n := int(h[0])<<16 | int(h[1])<<8 | int(h[2])
 	if n > maxFrameBytes {
-		return connError(http2.ErrCodeFrameSize, "frame larger than SETTINGS_MAX_FRAME_SIZE")
+		return 0, connError(http2.ErrCodeFrameSize, "frame larger than SETTINGS_MAX_FRAME_SIZE")
 	}
-	if err := c.need(frameHeaderBytes + n); err != nil {
-		return err
+	if len(h) < frameHeaderBytes+n {
+		return frameHeaderBytes + n, nil
 	}
-	h = c.in.pending()
 	f.kind, f.flags = http2.FrameType(h[3]), http2.Flags(h[4])
 	f.stream = (uint32(h[5])<<24 | uint32(h[6])<<16 | uint32(h[7])<<8 | uint32(h[8])) & maxStreamID
 	f.payload = h[frameHeaderBytes : frameHeaderBytes+n]
-	c.in.r += frameHeaderBytes + n
-	return nil
+	in.r += frameHeaderBytes + n
+	return 0, nil
+}
+
+// readFrame reads a frame. c.mu is held, but not while waiting for input.
+func (c *Conn) readFrame(f *frame) error {
+	for {
+		n, err := c.in.next(f)
+		if n == 0 || err != nil {
+			return err
+		}
+		if err := c.need(n); err != nil {
+			return err
+		}
+	}
 }
 
 // need sees to it that n bytes are pending. It returns io.EOF if the peer closed

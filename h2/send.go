@@ -1,7 +1,6 @@
 package h2
 
 import (
-	"cmp"
 	"fmt"
 	"runtime"
 	"time"
@@ -18,8 +17,6 @@ const (
 	// eagerOutBytes is how full it may be before the read loop writes it out
 	// though there is more to parse, so that it seldom outgrows a chunk.
 	eagerOutBytes = chunkBytes - 8<<10
-	// maxRecordBytes is what TLS writes at once.
-	maxRecordBytes = 16 << 10
 )
 
 // answer appends the answer on st: a HEADERS frame and, if there is a body,
@@ -51,24 +48,7 @@ func (c *Conn) appendHeaders(id uint32, status int, fields []hpack.HeaderField, 
 	start := len(c.out)
 	c.out = appendFrameHeader(c.out, 0, http2.FrameHeaders, flags|http2.FlagHeadersEndHeaders, id)
 	c.out = c.enc.appendBlock(c.out, status, fields)
-	n := len(c.out) - start - frameHeaderBytes
-	if n <= maxFrameBytes {
-		c.out[start], c.out[start+1], c.out[start+2] = byte(n>>16), byte(n>>8), byte(n)
-		return
-	}
-	block := append([]byte(nil), c.out[start+frameHeaderBytes:]...)
-	c.out = c.out[:start]
-	t := http2.FrameHeaders
-	for len(block) > 0 {
-		n := min(len(block), maxFrameBytes)
-		if n == len(block) {
-			flags |= http2.FlagHeadersEndHeaders
-		}
-		c.out = appendFrameHeader(c.out, n, t, flags, id)
-		c.out = append(c.out, block[:n]...)
-		block = block[n:]
-		t, flags = http2.FrameContinuation, 0
-	}
+	c.out = splitHeaders(c.out, start, maxFrameBytes)
 }
 
 // appendData appends a DATA frame, for which there is window. c.mu is held.
@@ -164,18 +144,6 @@ func (c *Conn) boundWrite(t time.Time) {
 	if c.nc.SetWriteDeadline(t) != nil {
 		c.tellPeer = false // it cannot be written to any more
 	}
-}
-
-// write writes b. What takes several TLS records goes to the network at once if
-// that can be had.
-func (c *Conn) write(b []byte) error {
-	if c.socket == nil || len(b) <= maxRecordBytes {
-		_, err := c.nc.Write(b)
-		return err
-	}
-	c.socket.cork()
-	_, err := c.nc.Write(b)
-	return cmp.Or(err, c.socket.uncork())
 }
 
 // cut ends the connection because writing failed. c.mu is held.

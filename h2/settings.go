@@ -48,18 +48,13 @@ func (c *Conn) SetMaxConcurrentStreams(n uint32) {
 // appendSettings appends a SETTINGS frame with all settings, as Apple's are
 // (docs/protocol/provider.md#http2-settings). c.mu is held, or c is new.
 func (c *Conn) appendSettings(limit uint32) {
-	settings := [...]http2.Setting{
-		{ID: http2.SettingHeaderTableSize, Val: headerTableBytes},
-		{ID: http2.SettingMaxConcurrentStreams, Val: limit},
-		{ID: http2.SettingInitialWindowSize, Val: initialWindowBytes},
-		{ID: http2.SettingMaxFrameSize, Val: maxFrameBytes},
-		{ID: http2.SettingMaxHeaderListSize, Val: c.cfg.MaxHeaderListBytes},
-	}
-	c.out = appendFrameHeader(c.out, settingBytes*len(settings), http2.FrameSettings, 0, 0)
-	for _, s := range settings {
-		c.out = binary.BigEndian.AppendUint16(c.out, uint16(s.ID))
-		c.out = binary.BigEndian.AppendUint32(c.out, s.Val)
-	}
+	c.out = appendSettings(c.out,
+		http2.Setting{ID: http2.SettingHeaderTableSize, Val: headerTableBytes},
+		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: limit},
+		http2.Setting{ID: http2.SettingInitialWindowSize, Val: initialWindowBytes},
+		http2.Setting{ID: http2.SettingMaxFrameSize, Val: maxFrameBytes},
+		http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: c.cfg.MaxHeaderListBytes},
+	)
 	now := time.Now()
 	c.wantedLimit, c.sentLimit = limit, limit
 	c.unacked = append(c.unacked, sentSettings{limit, now})
@@ -119,7 +114,7 @@ func (c *Conn) onSettings(f *frame) error {
 	if err := c.setPeerWindow(window); err != nil {
 		return err
 	}
-	c.out = appendFrameHeader(c.out, 0, http2.FrameSettings, http2.FlagSettingsAck, 0)
+	c.out = appendSettingsAck(c.out)
 	c.pump() // after the ACK, which says by which window the peer must count
 	return nil
 }
@@ -132,7 +127,8 @@ func (c *Conn) setPeerWindow(n int64) error {
 		return nil
 	}
 	c.peerInitialWindow = n
-	for _, st := range c.streams.slots {
+	for _, s := range c.streams.slots {
+		st := s.at
 		if st == nil {
 			continue
 		}

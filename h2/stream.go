@@ -116,72 +116,6 @@ func (cs *closedStreams) find(id uint32) closing {
 	return closedUnknown
 }
 
-// streamTable holds streams by their number. Streams come and go with each
-// request, so it is a table with open addressing that is used again.
-type streamTable struct {
-	slots []*stream // a power of two of them, at most half of them in use
-	count int
-}
-
-// slot returns where the stream id is looked for first.
-func (t *streamTable) slot(id uint32) int {
-	return int(id*0x9e3779b1>>8) & (len(t.slots) - 1)
-}
-
-// find returns the stream id, or nil.
-func (t *streamTable) find(id uint32) *stream {
-	if t.count == 0 {
-		return nil
-	}
-	for i := t.slot(id); ; i = (i + 1) & (len(t.slots) - 1) {
-		if st := t.slots[i]; st == nil || st.id == id {
-			return st
-		}
-	}
-}
-
-// add adds st, whose number is not there.
-func (t *streamTable) add(st *stream) {
-	if 2*t.count >= len(t.slots) {
-		old := t.slots
-		t.slots = make([]*stream, max(8, 2*len(old)))
-		for _, st := range old {
-			if st != nil {
-				t.put(st)
-			}
-		}
-	}
-	t.put(st)
-	t.count++
-}
-
-// put puts st into a slot.
-func (t *streamTable) put(st *stream) {
-	i := t.slot(st.id)
-	for t.slots[i] != nil {
-		i = (i + 1) & (len(t.slots) - 1)
-	}
-	t.slots[i] = st
-}
-
-// remove takes out st, which is there, and moves up what was put behind it
-// because its slot was taken.
-func (t *streamTable) remove(st *stream) {
-	mask := len(t.slots) - 1
-	i := t.slot(st.id)
-	for t.slots[i] != st {
-		i = (i + 1) & mask
-	}
-	t.count--
-	for j := (i + 1) & mask; t.slots[j] != nil; j = (j + 1) & mask {
-		if home := t.slot(t.slots[j].id); (j-home)&mask >= (j-i)&mask {
-			t.slots[i] = t.slots[j]
-			i = j
-		}
-	}
-	t.slots[i] = nil
-}
-
 // openStream adds a stream for a request. c.mu is held.
 func (c *Conn) openStream(id uint32) *stream {
 	st := c.free
@@ -198,7 +132,7 @@ func (c *Conn) openStream(id uint32) *stream {
 	st.opened = c.lastRead
 	st.recvWindow = initialWindowBytes
 	st.sendWindow = c.peerInitialWindow
-	c.streams.add(st)
+	c.streams.add(id, st)
 	return st
 }
 
@@ -211,13 +145,13 @@ func (c *Conn) trim() {
 	if c.streams.count > 0 {
 		return
 	}
-	c.free, c.streams, c.closed, c.trimmed = nil, streamTable{}, closedStreams{}, true
+	c.free, c.streams, c.closed, c.trimmed = nil, streamTable[stream]{}, closedStreams{}, true
 }
 
 // closeStream forgets st and all that it holds, and ends the connection if
 // it was only waiting for that. c.mu is held.
 func (c *Conn) closeStream(st *stream, how closing) {
-	c.streams.remove(st)
+	c.streams.remove(st.id)
 	c.closed.add(st.id, how)
 	st.unlink()
 	if st.req != nil {
