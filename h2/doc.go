@@ -1,5 +1,6 @@
-// Package h2 is the server's side of an HTTP/2 connection, RFC 9113, for
-// requests that are small, many and answered in bulk.
+// Package h2 is both sides of an HTTP/2 connection, RFC 9113, for requests that
+// are small, many and answered in bulk: [Conn] is the server's and [ClientConn]
+// the client's. What follows is about the server's.
 //
 // It is a replacement for the HTTP/2 of net/http where that cannot do what the
 // push service must: change SETTINGS_MAX_CONCURRENT_STREAMS on a live

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// ConnError says why this side ended the connection. Serve returns it after
-// the peer was told in a GOAWAY frame.
+// ConnError says why this side ended the connection. Serve and Run return it
+// after the peer was told in a GOAWAY frame.
 type ConnError struct {
 	// Code is the error code of the GOAWAY frame.
 	Code http2.ErrCode
@@ -44,8 +44,9 @@ func (e *streamError) Error() string {
 // been ended elsewhere; the true reason is in Conn.endErr.
 var errEnded = errors.New("the connection has been ended")
 
-// ErrServed is returned by a second call of Serve on one Conn.
-var ErrServed = errors.New("h2: the connection has been served already")
+// ErrServed is returned by a second call of Serve on one Conn, or of Run on one
+// ClientConn.
+var ErrServed = errors.New("h2: the connection has been run already")
 
 // ErrNoHandler is returned by Serve when Config.Handler is nil.
 var ErrNoHandler = errors.New("h2: Config.Handler is required")
