@@ -62,6 +62,7 @@ type conn struct {
 	unacked    []settings // sent and not yet acknowledged
 	limit      int        // of streams, as sent last
 	acked      settings   // as acknowledged last
+	overran    bool       // there were more streams than acked, since it became fewer
 	recvWindow int        // of the connection
 	owed       int        // of recvWindow, to be granted again
 	highest    uint32     // stream begun

@@ -50,6 +50,9 @@
 // apns-id, which proves that none was lost and none doubled. [Gateway.Counts] has the
 // sums, and [Gateway.Await] waits for them.
 //
+// For long runs, [Gateway.Weather] has things go wrong at random, and again
+// in the same way with the same seed.
+//
 // What a client does against the rules of HTTP/2 is in [Gateway.Violations], and
 // fails the test unless [Config.Lenient] says otherwise: more streams than
 // the limit it has acknowledged, DATA beyond a window, a new stream after it has

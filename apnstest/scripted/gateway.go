@@ -44,9 +44,9 @@ type Config struct {
 	// Discard keeps no pushes, and not either how often each of them was processed:
 	// only counts. It is for long runs, and for measuring.
 	Discard bool
-	// Lenient keeps violations from failing the test; they are in
-	// [Gateway.Violations] either way.
-	Lenient bool
+	// Lenient keeps violations from failing the test, and Strict has also those fail
+	// it that are [Violation.Racy]. They are in [Gateway.Violations] either way.
+	Lenient, Strict bool
 }
 
 // defaultKeep is Config.Keep where none is given.
@@ -115,11 +115,10 @@ func (c Config) New(t TB) *Gateway {
 		if err := g.Close(); err != nil {
 			t.Errorf("%v", err)
 		}
-		if c.Lenient {
-			return
-		}
 		for _, v := range g.Violations() {
-			t.Errorf("scripted: %v", v)
+			if !c.Lenient && (c.Strict || !v.Racy) {
+				t.Errorf("scripted: %v", v)
+			}
 		}
 	})
 	return g

@@ -49,6 +49,10 @@ type Violation struct {
 	Stream     uint32
 	// What says what it did, and what the rule is.
 	What string
+	// Racy is set for the first stream beyond a limit that has just become lower:
+	// clients that decide and write at different times, net/http for one, had decided
+	// on it before they acknowledged. It was refused, and no harm is done.
+	Racy bool
 }
 
 // String returns the violation in words.

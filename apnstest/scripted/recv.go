@@ -97,7 +97,7 @@ func (c *conn) unread(err error) bool {
 
 // violate takes down that the client broke a rule.
 func (c *conn) violate(id uint32, format string, args ...any) {
-	c.g.record.violate(Violation{c.number, id, fmt.Sprintf(format, args...)})
+	c.g.record.violate(Violation{Connection: c.number, Stream: id, What: fmt.Sprintf(format, args...)})
 }
 
 // fail takes down a violation after which the connection cannot go on.
@@ -175,7 +175,11 @@ func (c *conn) receiveHeaders(f *http2.MetaHeadersFrame) *stream {
 		return nil
 	}
 	if len(c.streams) >= c.acked.limit {
-		c.violate(id, "%d streams at once: the limit it has acknowledged is %d", len(c.streams)+1, c.acked.limit)
+		c.g.record.violate(Violation{
+			Connection: c.number, Stream: id, Racy: !c.overran,
+			What: fmt.Sprintf("%d streams at once: the limit it has acknowledged is %d", len(c.streams)+1, c.acked.limit),
+		})
+		c.overran = true
 	}
 	c.streams[id] = st
 	if len(c.streams) > c.limit {
@@ -273,6 +277,7 @@ func (c *conn) receiveSettings(f *http2.SettingsFrame) {
 		}
 		before := c.acked
 		c.acked, c.unacked = c.unacked[0], c.unacked[1:]
+		c.overran = c.overran && c.acked.limit >= before.limit
 		for _, st := range c.streams {
 			st.recvWindow += c.acked.window - before.window
 		}

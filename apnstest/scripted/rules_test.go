@@ -204,18 +204,42 @@ func (f *failures) Fatalf(s string, a ...any) { f.T.Fatalf(s, a...) }
 
 // TestViolationsFailTheTest shows that nobody has to look at them.
 func TestViolationsFailTheTest(t *testing.T) {
-	for _, lenient := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			watched := &failures{T: t}
-			p := newPeer(t, scripted.Config{Lenient: lenient}.New(watched))
-			p.must(p.framer.WriteData(9, true, nil))
+	overrun := func(n int) func(*peer) {
+		return func(p *peer) {
 			p.seen()
-			for _, do := range watched.cleanup {
-				do()
+			for range n {
+				p.headers(pushFields(phone, 9), false)
 			}
-			if got := watched.errors == 0; got != lenient {
-				t.Errorf("lenient %v: got %d errors", lenient, watched.errors)
-			}
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		config scripted.Config
+		do     func(*peer)
+		want   int
+	}{
+		{"a rule broken", scripted.Config{}, func(p *peer) { p.must(p.framer.WriteData(9, true, nil)) }, 1},
+		{"a rule broken, lenient", scripted.Config{Lenient: true}, func(p *peer) { p.must(p.framer.WriteData(9, true, nil)) }, 0},
+		{"one stream too many", scripted.Config{}, overrun(2), 0},
+		{"one stream too many, strict", scripted.Config{Strict: true}, overrun(2), 1},
+		{"two streams too many", scripted.Config{}, overrun(3), 1},
+		{"two streams too many, lenient", scripted.Config{Lenient: true}, overrun(3), 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				watched := &failures{T: t}
+				g := tt.config.New(watched)
+				g.Script(scripted.Script{Streams: 1})
+				p := newPeer(t, g)
+				tt.do(p)
+				p.seen()
+				for _, do := range watched.cleanup {
+					do()
+				}
+				if watched.errors != tt.want {
+					t.Errorf("got %d errors, want %d", watched.errors, tt.want)
+				}
+			})
 		})
 	}
 }
