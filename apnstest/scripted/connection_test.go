@@ -3,6 +3,7 @@ package scripted_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -243,6 +244,7 @@ func TestLost(t *testing.T) {
 		p.seen()
 		t.g.Do(scripted.Reset)
 		check(t.T, p.seen(), "ended")
+		synctest.Wait()
 		all := t.g.Pushes()
 		if all[0].Fate != scripted.Lost || !all[0].Processed || all[1].Fate != scripted.Lost || all[1].Processed {
 			t.Errorf("got %+v", all)

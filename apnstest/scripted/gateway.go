@@ -63,6 +63,7 @@ type Gateway struct {
 
 	mu      sync.Mutex
 	closed  bool                          // guarded by mu
+	down    bool                          // guarded by mu
 	script  func(int) Script              // guarded by mu
 	reply   func(Push) Reply              // guarded by mu
 	replies map[apns.DeviceToken]sequence // guarded by mu
@@ -184,6 +185,12 @@ func (g *Gateway) URL() string {
 // net.Dialer.DialContext, and stands in the place of it in a client that believes to
 // dial Apple.
 func (g *Gateway) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	g.mu.Lock()
+	down := g.down
+	g.mu.Unlock()
+	if down {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: g.listener.Addr(), Err: syscall.ECONNREFUSED}
+	}
 	if g.config.Listener == nil {
 		return g.network.DialContext(ctx, "tcp", g.Addr())
 	}
@@ -260,6 +267,15 @@ func (g *Gateway) Do(a Action) {
 	}
 }
 
+// Down has the gateway refuse to be dialled, or not any more. [Gateway.Dial] returns
+// ECONNREFUSED meanwhile; who comes to the listener by another way finds the connection
+// reset. Connections that are open stay so.
+func (g *Gateway) Down(down bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.down = down
+}
+
 // answer returns the reply to a push.
 func (g *Gateway) answer(p Push) Reply {
 	g.mu.Lock()
@@ -288,7 +304,7 @@ func (g *Gateway) accept() {
 		g.record.counts.Opened++
 		c := newConn(g, nc, g.record.counts.Opened)
 		g.conns[c] = struct{}{}
-		if g.closed {
+		if g.closed || g.down {
 			c.end()
 		}
 		g.change()
