@@ -55,6 +55,7 @@ type Call struct {
 // spoil gives call an error in place of what has come of an answer. The mutex of
 // its connection is held.
 func (call *Call) spoil(err *CallError) {
+	err.Status = call.Status
 	call.Status, call.Answer, call.AnswerBody, call.AnswerTooLarge = 0, call.Answer[:0], call.AnswerBody[:0], false
 	call.Err = err
 }
@@ -67,6 +68,8 @@ type CallError struct {
 	// Unprocessed says that the peer has not begun with the request, for sure,
 	// so that sending it again cannot make it happen twice.
 	Unprocessed bool
+	// Status is that of an answer which began and did not come whole, or 0.
+	Status int
 	// Err is what ended the call: a *GoAwayError, a *ConnError, an error of reading
 	// or writing, io.EOF if the peer closed the connection, the cause of a context,
 	// or another error that says what was wrong.
