@@ -1,5 +1,7 @@
 package apns
 
+import "bytes"
+
 // PushType says what a notification does when it arrives, the value of the
 // apns-push-type header: such as "alert" or "background".
 type PushType string
@@ -73,6 +75,11 @@ func (p PushType) Matches(t Topic) bool {
 func InferPushType(t Topic, p Payload) PushType {
 	if s, ok := t.suffixType(); ok {
 		return s
+	}
+	// Read the payload only if it may ask for that: a key without an escape in it is
+	// there in so many letters.
+	if !bytes.Contains(p, []byte("content-available")) && bytes.IndexByte(p, '\\') < 0 {
+		return PushTypeAlert
 	}
 	if a, err := ParseAlert(p); err == nil && a.ContentAvailable && !a.Visible() {
 		return PushTypeBackground
