@@ -164,6 +164,15 @@ func addr(env apns.Environment, production, sandbox string) string {
 	return sandbox
 }
 
+// SenderConfig returns what a sender with the developer's certificate needs to
+// reach the sandbox gateway, to be changed as a test likes.
+func (p *Platform) SenderConfig() apnsclient.Config {
+	pair := p.Developer.Identity.TLS()
+	return apnsclient.Config{
+		Environment: apns.Sandbox, Host: p.GatewayAddr(apns.Sandbox), Roots: p.Roots, Dial: p.Dial, Certificate: &pair,
+	}
+}
+
 // CourierAddr returns the address of the courier and the activation door.
 func (p *Platform) CourierAddr() string { return "courier.push.apple.com:5223" }
 
@@ -171,10 +180,14 @@ func (p *Platform) CourierAddr() string { return "courier.push.apple.com:5223" }
 // closed at the end of the test.
 func (p *Platform) NewSender(t testing.TB) *apnsclient.Sender {
 	t.Helper()
-	pair := p.Developer.Identity.TLS()
-	s, err := apnsclient.New(apnsclient.Config{
-		Environment: apns.Sandbox, Host: p.GatewayAddr(apns.Sandbox), Roots: p.Roots, Dial: p.Dial, Certificate: &pair,
-	})
+	return NewSender(t, p.SenderConfig())
+}
+
+// NewSender returns the sender of a configuration. It is closed at the end of the
+// test.
+func NewSender(t testing.TB, cfg apnsclient.Config) *apnsclient.Sender {
+	t.Helper()
+	s, err := apnsclient.New(cfg)
 	if err != nil {
 		t.Fatalf("apnstest: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/apnsclient"
 	"github.com/heraldpush/herald/apnstest"
 	"github.com/heraldpush/herald/faults"
 	"github.com/heraldpush/herald/gateway"
@@ -75,11 +76,19 @@ func TestLegacyAndFeedback(t *testing.T) {
 	})
 }
 
+// newSender returns a sender that tries nothing again.
+func newSender(t *testing.T, p *apnstest.Platform) *apnsclient.Sender {
+	t.Helper()
+	cfg := p.SenderConfig()
+	cfg.Retry.Attempts = 1
+	return apnstest.NewSender(t, cfg)
+}
+
 // TestFaults proves that a test can have the gateway fail by a plan.
 func TestFaults(t *testing.T) {
 	sim := faults.New(faults.Config{Logger: slog.New(slog.DiscardHandler)})
 	p := apnstest.Config{Faults: sim}.New(t)
-	phone, sender := p.NewPhone(t), p.NewSender(t)
+	phone, sender := p.NewPhone(t), newSender(t, p)
 	plan, err := faults.Parse([]byte(`{"rules": [{"fault": "reject", "reason": "ServiceUnavailable", "limit": 1}]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +110,7 @@ func TestFaults(t *testing.T) {
 func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := apnstest.Config{Limits: new(gateway.ProductionLimits())}.New(t)
-		phone, sender := p.NewPhone(t), p.NewSender(t)
+		phone, sender := p.NewPhone(t), newSender(t, p)
 		n := apns.Notification{Topic: apnstest.Topic, Payload: apns.Payload(`{"aps":{"alert":"x"}}`)}
 		var last error
 		for range 100 {
