@@ -2,39 +2,55 @@ package apnsclient
 
 import (
 	"fmt"
-	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/h2"
 	"github.com/heraldpush/herald/wire"
 )
 
-// clockTolerance is how far this machine's clock may be off before it is named
-// as the likely cause of a refused provider token.
-const clockTolerance = 5 * time.Minute
+const (
+	// clockTolerance is how far this machine's clock may be off before it is named
+	// as the likely cause of a refused provider token.
+	clockTolerance = 5 * time.Minute
+	// maxAnswerBytes is what is read of the body of an answer to a push: one byte
+	// more than is possible, so that what is too long is not read as if it ended
+	// there.
+	maxAnswerBytes = wire.MaxRejectionBytes + 1
+)
 
 // readAnswer reads the answer to the notification id: a receipt, or an
-// *apns.Rejection. The status counts even where the rest is not what a gateway
+// *apns.Rejection; what is plain is no push, and may be answered otherwise. The status counts even where the rest is not what a gateway
 // would send (docs/protocol/provider.md#answers).
-func readAnswer(resp *http.Response, id apns.NotificationID) (Receipt, error) {
-	receipt := Receipt{ID: id, UniqueID: resp.Header.Get("Apns-Unique-Id")}
-	if answered := resp.Header.Get("Apns-Id"); answered != "" {
-		receipt.ID = apns.NotificationID(answered)
+func readAnswer(c *h2.Call, status int, id apns.NotificationID, plain bool) (Receipt, error) {
+	receipt := Receipt{ID: id}
+	var retryAfter, date string
+	for i := range c.Answer {
+		switch f := &c.Answer[i]; f.Name {
+		case "apns-id":
+			if f.Value != "" && f.Value != string(id) {
+				receipt.ID = apns.NotificationID(strings.Clone(f.Value))
+			}
+		case "apns-unique-id":
+			receipt.UniqueID = strings.Clone(f.Value)
+		case "retry-after":
+			retryAfter = f.Value
+		case "date":
+			date = f.Value
+		}
 	}
-	if resp.StatusCode == http.StatusOK {
+	if status == http.StatusOK || plain && status < http.StatusMultipleChoices {
 		return receipt, nil
 	}
-	// One byte more than is possible, so that what is too long is not read as
-	// if it ended there. An error cuts the body short, and the status stands.
-	body, err := io.ReadAll(io.LimitReader(resp.Body, wire.MaxRejectionBytes+1))
-	r := wire.ParseRejection(resp.StatusCode, body, resp.Header.Get("Retry-After"))
-	if err != nil {
-		r.Detail = "the answer was cut short: " + err.Error()
+	r := wire.ParseRejection(status, c.AnswerBody, retryAfter)
+	if c.Err != nil {
+		r.Detail = "the answer was cut short: " + c.Err.Error()
 	}
 	switch r.Reason {
 	case apns.ExpiredProviderToken, apns.InvalidProviderToken:
-		if skew := clockSkew(resp.Header.Get("Date"), time.Now()); skew != "" {
+		if skew := clockSkew(date, time.Now()); skew != "" {
 			r.Detail = skew
 		}
 	default:

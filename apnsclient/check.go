@@ -11,16 +11,36 @@ import (
 // check finds what would be refused without asking the gateway. It knows no
 // more than the form of things, and leaves to the gateway what a later version
 // of the service might allow, such as an unknown push type.
-func (s *Sender) check(to apns.DeviceToken, n apns.Notification) error {
+func (s *Sender) check(to apns.DeviceToken, n *apns.Notification) error {
 	if err := checkToken(to); err != nil {
 		return err
 	}
-	if !n.ID.Valid() {
+	if err := checkID(n.ID); err != nil {
+		return err
+	}
+	return s.checkNotification(n)
+}
+
+// complete gives n the push type that the gateway would otherwise make up.
+func complete(n *apns.Notification) {
+	if n.PushType == "" {
+		n.PushType = apns.InferPushType(n.Topic, n.Payload)
+	}
+}
+
+func checkID(id apns.NotificationID) error {
+	if !id.Valid() {
 		return &CheckError{
-			apns.BadMessageID, fmt.Sprintf("the ID %.50q is not a UUID", string(n.ID)),
+			apns.BadMessageID, fmt.Sprintf("the ID %.50q is not a UUID", string(id)),
 			"leave it empty to get a random one",
 		}
 	}
+	return nil
+}
+
+// checkNotification checks what a notification is, whatever its ID and wherever
+// it goes.
+func (s *Sender) checkNotification(n *apns.Notification) error {
 	if err := s.checkTopic(n); err != nil {
 		return err
 	}
@@ -53,7 +73,7 @@ func checkToken(to apns.DeviceToken) error {
 	return nil
 }
 
-func (s *Sender) checkTopic(n apns.Notification) error {
+func (s *Sender) checkTopic(n *apns.Notification) error {
 	switch {
 	case n.Topic == "" && s.certificate == nil:
 		return &CheckError{
@@ -83,7 +103,7 @@ func (s *Sender) checkTopic(n apns.Notification) error {
 
 // checkHeaders refuses what could not be written into a header, or not be read
 // back as it was.
-func checkHeaders(n apns.Notification) error {
+func checkHeaders(n *apns.Notification) error {
 	if len(n.CollapseID) > apns.MaxCollapseIDBytes {
 		return &CheckError{
 			apns.BadCollapseID,
@@ -119,7 +139,7 @@ func printable(s string) bool {
 	return strings.Trim(s, " ") == s && strings.IndexFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f }) < 0
 }
 
-func checkPayload(n apns.Notification) error {
+func checkPayload(n *apns.Notification) error {
 	limit := n.PushType.MaxPayloadBytes()
 	switch {
 	case len(n.Payload) == 0:

@@ -1,125 +1,717 @@
 package apnsclient
 
 import (
+	"container/heap"
 	"context"
-	"crypto/tls"
 	"errors"
-	"net"
-	"net/http/httptrace"
+	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/h2"
 )
 
 const (
-	// closeTimeout bounds the last word on a connection.
-	closeTimeout = time.Second
 	// maxTimeouts is how many pushes in a row may go unanswered on a
 	// connection before it is given up.
 	maxTimeouts = 3
+	// growAfter is how long a push waits for a stream before another
+	// connection is made for it. It is more than a gateway takes to raise its
+	// limit from the one stream that it allows at first.
+	growAfter = 100 * time.Millisecond
 )
 
-// engine is what carries requests: one connection at a time, over which the
-// gateway's stream limit is obeyed, and streams that the gateway did not begin
-// with are sent again.
+// engine is the scheduler: it has the connections to one gateway, with one
+// credential, and puts each flight onto one that has room for it, as often as the
+// policy allows, until it has an outcome.
+//
+// Nothing waits in it: what comes is started at once, or put into a queue that is
+// looked at when room comes. All of it is guarded by mu, under which nothing is
+// read or written, but a provider token signed now and then.
 type engine struct {
-	addr      string // host:port
-	authority string // addr, without the port of https
-	dialRaw   func(ctx context.Context, network, addr string) (net.Conn, error)
-	tls       *tls.Config
-	timeout   time.Duration // for a connection to be made
-	name      string        // of the certificate
-	transport *transport
+	engineConfig
+	authority string    // addr, without the port of https
+	spare     sync.Pool // of flights
 
 	mu       sync.Mutex
-	closed   bool     // guarded by mu
-	current  *link    // nil before the first; guarded by mu
-	dialling *dialing // nil if there is no need; guarded by mu
-	unproven int      // connections tried since the last answer; guarded by mu
-	last     error    // what ended the last connection, or kept it from being made; may be nil; guarded by mu
+	closed   bool
+	links    []*link       // those that take pushes
+	queues   [2]flightList // of what waits: pushes one by one, and those of a bulk
+	all      flightList    // all that is not done
+	pauses   pauses
+	lobby    []chan struct{} // callers that wait for a place in the queue
+	done     flightList      // to be handed out when mu is released
+	attempts []Attempt       // to be told when mu is released
+	empty    chan struct{}   // closed when it is closed and nothing is left
 
-	running sync.WaitGroup // goroutines of this engine; added to under mu, so never after closed
+	opening  *opening // the connection that is being made; nil if there is no need
+	made     uint64   // connections so far
+	backoff  backoff  // of connections that brought no answer
+	failures int      // connections that could not be made, so far
+	last     error    // what ended the last connection, or kept it from being made; may be nil
+
+	budget  budget
+	token   string // the last provider token
+	bearer  string // the header field of it
+	timer   *time.Timer
+	armed   time.Time      // when timer goes off; zero if it does not
+	running sync.WaitGroup // goroutines of this engine
 }
 
 type engineConfig struct {
-	addr        string
-	dial        func(ctx context.Context, network, addr string) (net.Conn, error)
-	tls         *tls.Config
-	timeout     time.Duration
+	addr        string // host:port
+	dialer      *dialer
+	tokens      *ProviderTokens // nil with a certificate
+	timeout     time.Duration   // of a push, and for a connection to be made
 	idleTimeout time.Duration
-	certificate string
+	maxAge      time.Duration
+	maxLinks    int
+	maxStreams  int
+	maxPending  int
+	failFast    bool
+	retry       Retry
+	hooks       Hooks
 }
+
+// The queues.
+const (
+	single = iota
+	inBulk
+)
 
 func newEngine(cfg engineConfig) *engine {
 	e := &engine{
-		addr:      cfg.addr,
-		authority: strings.TrimSuffix(cfg.addr, ":"+defaultPort),
-		dialRaw:   cfg.dial,
-		tls:       cfg.tls,
-		timeout:   cfg.timeout,
-		name:      cfg.certificate,
+		engineConfig: cfg,
+		authority:    strings.TrimSuffix(cfg.addr, ":"+defaultPort),
+		all:          flightList{chain: inAll},
+		done:         flightList{chain: inQueue},
+		empty:        make(chan struct{}),
+		budget:       newBudget(cfg.retry.Budget),
 	}
-	if e.dialRaw == nil {
-		e.dialRaw = new(net.Dialer).DialContext
+	for i := range e.queues {
+		e.queues[i].chain = inQueue
 	}
-	e.transport = newTransport(e, cfg.idleTimeout)
 	return e
 }
 
-// attempt is a push on its way through the transport, which may try it on
-// several links.
-type attempt struct {
-	link *link       // the latest; nil before the first
-	sent atomic.Bool // its header was written on that link
+// unlock releases mu, and then hands out what was done under it.
+func (e *engine) unlock() {
+	done, told := e.done, e.attempts
+	e.done.first, e.done.last, e.done.count = nil, nil, 0
+	e.attempts = nil
+	e.mu.Unlock()
+	for i := range told {
+		e.hooks.Attempt(told[i])
+	}
+	for f := done.first; f != nil; {
+		next := done.next(f)
+		f.beside[inQueue] = neighbours{}
+		if f.bulk != nil {
+			f.bulk.add(f)
+		} else {
+			f.done <- struct{}{}
+		}
+		f = next
+	}
 }
 
-type attemptKey struct{}
+// fly takes a flight to its outcome, and waits for it. The caller looks at what
+// it brought, and releases it.
+func (e *engine) fly(ctx context.Context, f *flight) error {
+	if err := e.submit(ctx, f); err != nil {
+		return err
+	}
+	if stop := ctx.Done(); stop != nil {
+		select {
+		case <-f.done:
+		case <-stop:
+			e.giveUp(f, ctx.Err())
+			<-f.done
+		}
+	} else {
+		<-f.done
+	}
+	return f.err
+}
 
-// post sends r and returns the answer. The context has a deadline.
-func (e *engine) post(ctx context.Context, r request) (Receipt, error) {
-	a := new(attempt)
-	ctx = context.WithValue(ctx, attemptKey{}, a)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { a.sent.Store(true) }})
-	id := r.notification.ID
-	resp, err := e.transport.roundTrip(r.http(ctx, e.authority))
+// submit puts f into the queue, and waits for a place in it where it is full. The
+// error is that it has not been put there.
+func (e *engine) submit(ctx context.Context, f *flight) error {
+	now := time.Now()
+	f.expires, f.deadline = now.Add(e.timeout), now.Add(e.timeout)
+	if t, ok := ctx.Deadline(); ok && t.Before(f.deadline) {
+		f.deadline = t
+	}
+	e.mu.Lock()
+	defer e.unlock()
+	if err := e.admit(ctx, f); err != nil {
+		return &UnsentError{Host: e.addr, Err: err}
+	}
+	if err := ctx.Err(); err != nil { // under mu, so that giveUpBulk misses nothing
+		return &UnsentError{Host: e.addr, Err: err}
+	}
+	if len(e.links) == 0 && e.endsTooEarly(f) {
+		return e.tooLate()
+	}
+	e.budget.push()
+	f.dials = e.failures
+	e.all.push(f)
+	e.enqueue(f, now)
+	e.dispatch(now)
+	e.arm(f.expires)
+	return nil
+}
+
+// admit waits until there is a place in the queue for f. mu is held, but not
+// while waiting.
+func (e *engine) admit(ctx context.Context, f *flight) error {
+	for {
+		switch {
+		case e.closed:
+			return ErrClosed
+		case e.queues[single].count+e.queues[inBulk].count+len(e.pauses) < e.maxPending:
+			return nil
+		case e.failFast && f.bulk == nil:
+			return ErrBusy
+		}
+		turn := make(chan struct{})
+		e.lobby = append(e.lobby, turn)
+		e.unlock()
+		err := awaitTurn(ctx, turn, f.expires)
+		e.mu.Lock()
+		if err != nil {
+			e.leaveLobby(turn)
+			return err
+		}
+	}
+}
+
+func awaitTurn(ctx context.Context, turn <-chan struct{}, until time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
+	}
+}
+
+// leaveLobby takes turn out of the lobby, or passes it on if it has come.
+func (e *engine) leaveLobby(turn chan struct{}) {
+	for i, c := range e.lobby {
+		if c == turn {
+			e.lobby = append(e.lobby[:i], e.lobby[i+1:]...)
+			return
+		}
+	}
+	e.callLobby()
+}
+
+// callLobby lets the first in the lobby try again.
+func (e *engine) callLobby() {
+	if len(e.lobby) > 0 {
+		close(e.lobby[0])
+		e.lobby = e.lobby[1:]
+	}
+}
+
+// enqueue has f wait for a stream.
+func (e *engine) enqueue(f *flight, now time.Time) {
+	f.at, f.since = waiting, now
+	e.queueOf(f).push(f)
+}
+
+func (e *engine) queueOf(f *flight) *flightList {
+	if f.bulk != nil {
+		return &e.queues[inBulk]
+	}
+	return &e.queues[single]
+}
+
+// first returns the flight that is to be started next: what is pushed one by one
+// goes before what is in a bulk.
+func (e *engine) first() *flight {
+	if f := e.queues[single].first; f != nil {
+		return f
+	}
+	return e.queues[inBulk].first
+}
+
+// dispatch starts what waits, as far as there is room. mu is held.
+func (e *engine) dispatch(now time.Time) {
+	for f := e.first(); f != nil; f = e.first() {
+		l := e.pick()
+		if l == nil {
+			e.grow(now)
+			return
+		}
+		if e.tokens != nil {
+			if err := e.sign(f); err != nil {
+				e.leaveQueue(f)
+				e.finish(f, &UnsentError{Host: e.addr, Err: err})
+				continue
+			}
+		}
+		switch err := l.conn.Start(&f.call); {
+		case err == nil:
+			e.leaveQueue(f)
+			f.at, f.link, f.since = flying, l, now
+			f.attempts++
+		case errors.Is(err, h2.ErrFull):
+			l.full = true
+		default:
+			e.drop(l)
+		}
+	}
+}
+
+// leaveQueue takes f out of the queue.
+func (e *engine) leaveQueue(f *flight) {
+	e.queueOf(f).remove(f)
+	f.at = nowhere
+	e.callLobby()
+}
+
+// pick returns a link with room, nil if there is none. The first are filled first,
+// so that few connections are busy and the others may rest.
+func (e *engine) pick() *link {
+	for _, l := range e.links {
+		if !l.full {
+			return l
+		}
+	}
+	return nil
+}
+
+// sign gives f the current provider token.
+func (e *engine) sign(f *flight) error {
+	token, err := e.tokens.get()
 	if err != nil {
-		return Receipt{ID: id}, e.explain(a, r, err)
+		return err
 	}
-	defer resp.Body.Close() // what is left of the answer is of no interest
-	e.proven(a.link)
-	return readAnswer(resp, id)
+	if token != e.token {
+		e.token, e.bearer = token, "bearer "+token
+	}
+	f.token = token
+	f.call.Fields[tokenField].Value = e.bearer
+	return nil
 }
 
-// explain turns what the transport says of a push that got no answer into one
-// of the errors of this package.
-func (e *engine) explain(a *attempt, r request, err error) error {
-	var refused *CertificateError
-	var rejected *apns.Rejection
-	var reset http2.StreamError
+// grow sees to it that there is a connection for what waits, or another one if
+// those that are there have had no room for a while. mu is held.
+func (e *engine) grow(now time.Time) {
 	switch {
-	case errors.As(err, &refused):
+	case e.opening != nil:
+		return
+	case len(e.links) > 0:
+		if len(e.links) >= e.maxLinks || !e.links[len(e.links)-1].proven {
+			return
+		}
+		if f := e.first(); now.Sub(f.since) < growAfter {
+			e.arm(f.since.Add(growAfter))
+			return
+		}
+	}
+	e.open(now)
+	if len(e.links) == 0 {
+		e.failWaiting(e.tooLate(), e.endsTooEarly)
+	}
+}
+
+// endsTooEarly reports whether f will have no time left when the next connection
+// is tried.
+func (e *engine) endsTooEarly(f *flight) bool {
+	return e.opening != nil && f.deadline.Before(e.opening.startsAt)
+}
+
+// tooLate is the error of what endsTooEarly.
+func (e *engine) tooLate() error {
+	err := fmt.Errorf("not connecting again before %s", e.opening.startsAt.UTC().Format(time.RFC3339))
+	return &UnsentError{Host: e.addr, Err: after(err, e.last)}
+}
+
+// failWaiting ends what waits, where ends says so.
+func (e *engine) failWaiting(err error, ends func(*flight) bool) {
+	for i := range e.queues {
+		q := &e.queues[i]
+		for f := q.first; f != nil; {
+			next := q.next(f)
+			if ends(f) {
+				e.leaveQueue(f)
+				e.finish(f, err)
+			}
+			f = next
+		}
+	}
+}
+
+// finished takes the answers that came on l.
+func (e *engine) finished(l *link, calls []*h2.Call) {
+	now := time.Now()
+	for _, c := range calls {
+		if f, ok := c.Owner.(*flight); ok {
+			f.receipt, f.err = e.read(l, f)
+		}
+	}
+	e.mu.Lock()
+	defer e.unlock()
+	l.full = false
+	for _, c := range calls {
+		if f, ok := c.Owner.(*flight); ok {
+			e.settle(f, now)
+		}
+	}
+	e.dispatch(now)
+}
+
+// settle decides what becomes of f, of which an attempt has ended with f.err. mu
+// is held.
+func (e *engine) settle(f *flight, now time.Time) {
+	l := f.link
+	f.at = nowhere
+	answered := f.answered()
+	if answered {
+		l.timeouts, l.proven = 0, true
+		e.backoff.succeeded()
+	}
+	again, pause := false, time.Duration(0)
+	switch {
+	case f.err == nil:
+	case answered:
+		again, pause = e.afterRejection(f, now)
+	default:
+		again, pause = e.afterFailure(f)
+	}
+	again = again && now.Add(pause).Before(f.deadline)
+	if e.hooks.Attempt != nil {
+		e.attempts = append(e.attempts, f.attempt(f.err, again, now))
+	}
+	switch {
+	case !again:
+		e.finish(f, f.err)
+	case pause > 0:
+		f.at, f.due = pausing, now.Add(pause)
+		heap.Push(&e.pauses, f)
+		e.arm(f.due)
+	default:
+		e.enqueue(f, now)
+	}
+}
+
+// attempt returns what is told of the attempt that has just ended.
+func (f *flight) attempt(err error, again bool, now time.Time) Attempt {
+	a := Attempt{
+		Topic: f.topic, PushType: f.pushType, Number: f.attempts + f.moves, Connection: f.link.id,
+		Duration: now.Sub(f.since), Status: f.status(), Outcome: OutcomeOf(err), Retried: again, Err: err,
+	}
+	if r, ok := errors.AsType[*apns.Rejection](err); ok {
+		a.Reason = r.Reason
+	}
+	return a
+}
+
+// afterRejection says whether f is to be tried again after the gateway refused
+// it, and when.
+func (e *engine) afterRejection(f *flight, now time.Time) (again bool, pause time.Duration) {
+	r, ok := errors.AsType[*apns.Rejection](f.err)
+	if !ok {
+		return false, 0
+	}
+	f.lastErr = r
+	switch {
+	case r.Reason == apns.ExpiredProviderToken && e.tokens != nil:
+		// Connections have been seen to serve badly after this answer.
+		e.retire(f.link)
+		return e.renew(f), 0
+	case r.Reason == apns.TooManyProviderTokenUpdates && e.tokens != nil:
+		e.tokens.hold()
+		e.retire(f.link)
+		return false, 0
+	case r.Reason == apns.Shutdown:
+		e.retire(f.link)
+	default:
+	}
+	if !tryAgain(r) || f.attempts >= e.retry.Attempts {
+		return false, 0
+	}
+	pause = e.retry.pause(f.attempts, r.RetryAfter)
+	if !now.Add(pause).Before(f.deadline) {
+		return false, 0
+	}
+	return e.budget.take(), pause
+}
+
+// renew has another provider token signed in place of the one that f carried,
+// once, and reports whether there is another
+// (docs/protocol/provider.md#provider-tokens).
+func (e *engine) renew(f *flight) bool {
+	if f.renewed {
+		return false
+	}
+	f.renewed = true
+	another, _, err := e.tokens.replace(f.token)
+	if err != nil {
+		f.err = &UnsentError{Host: e.addr, Err: err}
+		return false
+	}
+	if another != "" {
+		f.attempts--
+		f.moves++
+	}
+	return another != ""
+}
+
+// afterFailure says whether f is to be tried again after an attempt without an
+// answer, and when.
+func (e *engine) afterFailure(f *flight) (again bool, pause time.Duration) {
+	switch OutcomeOf(f.err) {
+	case ConnectionFault:
+		f.attempts--
+		f.moves++
+		return true, pauseAfterMove(f.moves)
+	case Unknown:
+		if f.doubt == nil {
+			f.doubt = f.err
+		}
+		if !e.retry.sendsAgain(f.collapsible) || f.attempts >= e.retry.Attempts || !e.budget.take() {
+			return false, 0
+		}
+		return true, e.retry.pause(f.attempts, 0)
+	case Accepted, Invalid, Rejected, TokenGone, ProviderFault, RetryLater:
+	}
+	return false, 0
+}
+
+// finish ends f, which is nowhere. mu is held.
+func (e *engine) finish(f *flight, err error) {
+	if f.doubt != nil {
+		// What an earlier attempt may have done counts more than that a later
+		// one came to nothing.
+		if o := OutcomeOf(err); o == ConnectionFault || o == RetryLater {
+			err = f.doubt
+		}
+	}
+	f.err = err
+	f.at, f.link = nowhere, nil
+	e.all.remove(f)
+	e.done.push(f)
+	if e.closed && e.all.count == 0 {
+		close(e.empty)
+	}
+}
+
+// giveUp ends f before its time, because of err. It is no error if it has ended.
+func (e *engine) giveUp(f *flight, err error) {
+	e.mu.Lock()
+	defer e.unlock()
+	e.end(f, err, time.Now())
+	e.dispatch(time.Now())
+}
+
+// end ends f because of err, wherever it is. What has been answered at this
+// moment ends with its answer. mu is held.
+func (e *engine) end(f *flight, err error, now time.Time) {
+	switch f.at {
+	case nowhere:
+	case waiting:
+		e.leaveQueue(f)
+		e.finish(f, &UnsentError{Host: e.addr, Err: after(e.waitingError(err), e.last)})
+	case pausing:
+		heap.Remove(&e.pauses, f.heapIndex)
+		e.finish(f, f.errorOfPause(e, err))
+	case flying:
+		l := f.link
+		if !l.conn.Cancel(&f.call) {
+			return // its answer is on the way to finished
+		}
+		l.full = false
+		f.at = nowhere
+		if errors.Is(err, context.DeadlineExceeded) {
+			if l.timeouts++; l.timeouts >= maxTimeouts {
+				e.retire(l)
+			}
+		}
+		ended := &UnansweredError{Host: e.addr, ID: f.id, Err: err}
+		if e.hooks.Attempt != nil {
+			e.attempts = append(e.attempts, f.attempt(ended, false, now))
+		}
+		e.finish(f, ended)
+	}
+}
+
+// waitingError says for what a flight was waiting when err ended it.
+func (e *engine) waitingError(err error) error {
+	if len(e.links) == 0 {
+		return fmt.Errorf("connecting: %w", err)
+	}
+	return fmt.Errorf("waiting for one of the %d pushes that the gateway takes at a time to be answered: %w", e.streams(), err)
+}
+
+// errorOfPause returns the error of a flight whose next attempt err prevents.
+func (f *flight) errorOfPause(e *engine, err error) error {
+	switch {
+	case f.lastErr != nil:
+		return f.lastErr
+	case f.doubt != nil:
+		return f.doubt
+	}
+	return &UnsentError{Host: e.addr, Err: after(err, e.last)}
+}
+
+// arm sees to it that tick is called at t or before. mu is held.
+func (e *engine) arm(t time.Time) {
+	if !e.armed.IsZero() && !t.Before(e.armed) {
+		return
+	}
+	e.armed = t
+	if e.timer == nil {
+		e.timer = time.AfterFunc(time.Until(t), e.tick)
+		return
+	}
+	e.timer.Reset(time.Until(t))
+}
+
+// tick does what is due.
+func (e *engine) tick() {
+	e.mu.Lock()
+	defer e.unlock()
+	now := time.Now()
+	e.armed = time.Time{}
+	for f := e.all.first; f != nil && !f.expires.After(now); f = e.all.first {
+		before := e.all.count
+		e.end(f, context.DeadlineExceeded, now)
+		if e.all.count == before {
+			// Its answer is being handed over. It has that long.
+			f.expires = now.Add(time.Second)
+			e.all.remove(f)
+			e.all.push(f)
+		}
+	}
+	for len(e.pauses) > 0 && !e.pauses[0].due.After(now) {
+		if f, ok := heap.Pop(&e.pauses).(*flight); ok {
+			e.enqueue(f, now)
+		}
+	}
+	e.rotate(now)
+	e.dispatch(now)
+	if f := e.all.first; f != nil {
+		e.arm(f.expires)
+	}
+	if len(e.pauses) > 0 {
+		e.arm(e.pauses[0].due)
+	}
+}
+
+// streams returns how many pushes the links take at a time. mu is held.
+func (e *engine) streams() (n int) {
+	for _, l := range e.links {
+		n += l.conn.State().Limit
+	}
+	return n
+}
+
+// stats returns the state of the engine.
+func (e *engine) stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := Stats{
+		Connections: len(e.links), Streams: e.streams(),
+		Pending: e.queues[single].count + e.queues[inBulk].count + len(e.pauses),
+	}
+	s.InFlight = e.all.count - s.Pending
+	now := time.Now()
+	for i := range e.queues {
+		if f := e.queues[i].first; f != nil {
+			s.OldestPending = max(s.OldestPending, now.Sub(f.since))
+		}
+	}
+	return s
+}
+
+// close ends the engine: nothing new is taken, what is under way gets its
+// outcome, and the connections are closed.
+func (e *engine) close() {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		<-e.empty
+		e.running.Wait()
+		return
+	}
+	e.closed = true
+	for len(e.lobby) > 0 {
+		e.callLobby()
+	}
+	if e.all.count == 0 {
+		close(e.empty)
+	}
+	e.unlock()
+	<-e.empty
+
+	e.mu.Lock()
+	if e.opening != nil {
+		e.opening.cancel()
+	}
+	for len(e.links) > 0 {
+		e.retire(e.links[0])
+	}
+	if e.timer != nil {
+		e.timer.Stop()
+	}
+	e.unlock()
+	e.running.Wait()
+}
+
+// read returns what has come of the call of f on l, in the words of this package.
+func (e *engine) read(l *link, f *flight) (Receipt, error) {
+	if f.answered() {
+		return readAnswer(&f.call, f.status(), f.id, f.plain)
+	}
+	return Receipt{ID: f.id}, e.explain(l, f, f.call.Err)
+}
+
+// answered reports whether there is an answer. The status is one, even where the
+// connection ended before the rest had come.
+func (f *flight) answered() bool { return f.call.Err == nil || f.status() != 0 }
+
+// status returns the status of the answer, 0 if there is none.
+func (f *flight) status() int {
+	if cut, ok := errors.AsType[*h2.CallError](f.call.Err); ok {
+		return cut.Status
+	}
+	return f.call.Status
+}
+
+// explain turns what ended a call without an answer into one of the errors of
+// this package.
+func (e *engine) explain(l *link, f *flight, err error) error {
+	unprocessed := false
+	if call, ok := errors.AsType[*h2.CallError](err); ok {
+		unprocessed = call.Unprocessed
+	}
+	err = e.dialer.explain(l.nc, err)
+	switch refused := verdict(err); {
+	case refused == nil:
+	case unprocessed:
 		return refused
-	case errors.As(err, &rejected):
-		return rejected
-	case a.link == nil, !a.sent.Load():
+	default:
+		if _, ok := errors.AsType[*CertificateError](refused); ok {
+			return refused
+		}
+	}
+	if unprocessed {
 		return &UnsentError{Host: e.addr, Err: err}
 	}
-	if said := a.link.conn.unheard(); said != nil {
-		return said
+	return &UnansweredError{Host: e.addr, ID: f.id, Err: err}
+}
+
+// after returns err with what went before it, which may be nil.
+func after(err, last error) error {
+	if last == nil {
+		return err
 	}
-	if errors.As(a.link.conn.verdict(), &refused) {
-		return refused
-	}
-	if errors.As(err, &reset) && reset.Code == http2.ErrCodeRefusedStream {
-		return &UnsentError{Host: e.addr, Err: err}
-	}
-	if errors.Is(err, context.DeadlineExceeded) && a.link.timeouts.Add(1) >= maxTimeouts {
-		a.link.retire()
-	}
-	return &UnansweredError{Host: e.addr, ID: r.notification.ID, Err: err}
+	return fmt.Errorf("%w, after: %w", err, last)
 }

@@ -7,8 +7,13 @@ import (
 	"github.com/heraldpush/herald/apns"
 )
 
-// ErrClosed is in the chain of the error of a push on a closed Sender.
-var ErrClosed = errors.New("the sender is closed")
+var (
+	// ErrClosed is in the chain of the error of a push on a closed Sender.
+	ErrClosed = errors.New("the sender is closed")
+	// ErrBusy is in the chain of the error of a push for which there was no place
+	// in the queue, see Config.MaxPending.
+	ErrBusy = errors.New("as many pushes are waiting as may")
+)
 
 // CheckError says that a push was found wrong before anything was sent. It is
 // no answer of the gateway, but errors.Is finds the rejection that would have

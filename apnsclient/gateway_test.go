@@ -44,21 +44,21 @@ type gateway struct {
 }
 
 // newGateway starts to listen, and no more.
-func newGateway(t *testing.T) *gateway {
-	t.Helper()
+func newGateway(tb testing.TB) *gateway {
+	tb.Helper()
 	now := time.Now()
 	validity := credential.Validity{NotBefore: now.Add(-time.Hour), NotAfter: now.Add(1000 * time.Hour)}
 	g := new(gateway)
-	key := newKey(t)
+	key := newKey(tb)
 	root, err := credential.NewRoot("Test Root", key, validity)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	g.root = credential.Authority{Certificate: root, Key: key}
-	serverKey := newKey(t)
+	serverKey := newKey(tb)
 	leaf, err := g.root.IssueServer(credential.ServerProfile{DNSNames: []string{gatewayHost}}, serverKey.Public(), validity)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	g.tls = &tls.Config{
 		Certificates: []tls.Certificate{credential.Identity{Certificate: leaf, Key: serverKey}.TLS()},
@@ -68,7 +68,7 @@ func newGateway(t *testing.T) *gateway {
 	}
 	l, err := g.network.Listen(gatewayHost + ":443")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	g.listener = counting{l, &g.links}
 	return g
@@ -88,11 +88,11 @@ func (l counting) Accept() (net.Conn, error) {
 	return c, err
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
+func newKey(tb testing.TB) *ecdsa.PrivateKey {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return key
 }
@@ -177,18 +177,18 @@ func (g *gateway) config() Config {
 }
 
 // withKey returns the same with provider tokens.
-func (g *gateway) withKey(t *testing.T) Config {
-	t.Helper()
+func (g *gateway) withKey(tb testing.TB) Config {
+	tb.Helper()
 	cfg := g.config()
-	cfg.ProviderTokens = newTokens(t)
+	cfg.ProviderTokens = newTokens(tb)
 	return cfg
 }
 
-func newTokens(t *testing.T) *ProviderTokens {
-	t.Helper()
-	tokens, err := NewProviderTokens("ABCDE12345", "2X9R4HXF34", newKey(t))
+func newTokens(tb testing.TB) *ProviderTokens {
+	tb.Helper()
+	tokens, err := NewProviderTokens("ABCDE12345", "2X9R4HXF34", newKey(tb))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return tokens
 }
@@ -208,28 +208,28 @@ func (g *gateway) certificate(t *testing.T, by credential.Authority, kind creden
 	return &id
 }
 
-func newSender(t *testing.T, cfg Config) *Sender {
-	t.Helper()
+func newSender(tb testing.TB, cfg Config) *Sender {
+	tb.Helper()
 	s, err := New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Errorf("closing: %v", err)
+			tb.Errorf("closing: %v", err)
 		}
 	})
 	return s
 }
 
-// answer writes an answer as a gateway does.
-func answer(w http.ResponseWriter, r *http.Request, status int, body string) {
+// reply writes an answer as a gateway does.
+func reply(w http.ResponseWriter, r *http.Request, status int, body string) {
 	w.Header().Set("apns-id", r.Header.Get("apns-id"))
 	w.WriteHeader(status)
 	io.WriteString(w, body) //nolint:errcheck // the sender sees what comes
 }
 
-func accept(w http.ResponseWriter, r *http.Request) { answer(w, r, 200, "") }
+func accept(w http.ResponseWriter, r *http.Request) { reply(w, r, 200, "") }
 
 // bearer returns the provider token of a request.
 func bearer(r *http.Request) string {

@@ -3,209 +3,334 @@ package apnsclient
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
-	"math/rand/v2"
-	"sync/atomic"
+	"net"
 	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/h2"
+	"github.com/heraldpush/herald/wire"
 )
 
-// The pause before a connection is tried again doubles from the first to the
-// second, until one has brought an answer.
 const (
-	minPause = time.Second
-	maxPause = time.Minute
+	// pingAfter is how long a connection may be silent while pushes wait for
+	// their answers before a PING asks whether it is still there, and pingTimeout
+	// how long the answer may take.
+	pingAfter   = 15 * time.Second
+	pingTimeout = 15 * time.Second
+	// probeAfter is how long a connection may have been silent before a push goes
+	// onto it only after a PING was answered: what goes onto a dead one is
+	// neither known to have been sent nor not to.
+	probeAfter = time.Minute
+	// writeTimeout is how long a write may be stuck. Without it a full
+	// connection would never get as far as the PING.
+	writeTimeout = 15 * time.Second
+	// maxAnswerHeaderBytes bounds the header of an answer.
+	maxAnswerHeaderBytes = 16 << 10
 )
 
-// link is one connection.
+// link is one connection, from its SETTINGS to its end.
 type link struct {
-	cc       *clientConn
-	conn     *watched
-	timeouts atomic.Int32 // pushes in a row without an answer
+	engine  *engine
+	id      uint64
+	address string
+	nc      net.Conn
+	conn    *h2.ClientConn
+	opened  time.Time
+	ready   chan struct{} // closed when the SETTINGS have come
+	ended   chan struct{} // closed when err is set and all calls are finished
+	err     error         // what ended it; nil for its good order
+
+	// Guarded by the engine's mu.
+
+	used     bool      // it was put among the links
+	full     bool      // it had no room when last asked
+	going    bool      // it takes no more, and that was told
+	limit    int       // as was last told
+	proven   bool      // it has brought an answer
+	timeouts int       // calls in a row without an answer
+	until    time.Time // when it is to be replaced
 }
 
-// usable reports whether l takes further pushes, now or when one under way is
-// answered.
-func (l *link) usable() bool {
-	s := l.cc.State()
-	full := s.StreamsActive+s.StreamsReserved+s.StreamsPending >= int(s.MaxConcurrentStreams)
-	return !s.Closed && !s.Closing && (full || l.cc.CanTakeNewRequest())
-}
-
-// retire keeps further pushes off l; it closes when those under way are done.
-func (l *link) retire() { l.cc.SetDoNotReuse() }
-
-// dialing is a connection that is being made, which any number of pushes wait
-// for.
-type dialing struct {
+// opening is a connection that is being made.
+type opening struct {
 	startsAt time.Time
 	cancel   context.CancelFunc
-	done     chan struct{} // closed when link or err is set
-	link     *link
-	err      error
 }
 
-// take returns a usable link, and has one made where there is none.
-func (e *engine) take(ctx context.Context) (*link, error) {
-	for {
-		e.mu.Lock()
-		if e.closed {
-			e.mu.Unlock()
-			return nil, ErrClosed
-		}
-		if l := e.current; l != nil && l.usable() {
-			e.mu.Unlock()
-			return l, nil
-		}
-		if e.dialling == nil {
-			e.startDialing(ctx)
-		}
-		d, last := e.dialling, e.last
-		e.mu.Unlock()
-		if deadline, ok := ctx.Deadline(); ok && d.startsAt.After(deadline) {
-			return nil, after(fmt.Errorf("not connecting again before %s", d.startsAt.UTC().Format(time.RFC3339)), last)
-		}
-		select {
-		case <-d.done:
-		case <-ctx.Done():
-			return nil, after(fmt.Errorf("connecting: %w", ctx.Err()), last)
-		}
-		if d.err != nil {
-			return nil, d.err
-		}
-		if err := d.link.conn.verdict(); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// after returns err with what went before it, which may be nil.
-func after(err, last error) error {
-	if last == nil {
-		return err
-	}
-	return fmt.Errorf("%w, after: %w", err, last)
-}
-
-// startDialing replaces what is left of the current link. The caller holds mu.
-func (e *engine) startDialing(ctx context.Context) {
-	// What is begun here is for all who wait, and outlives the first of them.
-	lasting := context.WithoutCancel(ctx)
-	if old := e.current; old != nil {
-		e.current, e.last = nil, old.conn.cause()
-		e.running.Go(func() { old.shutdown(lasting, e.timeout) })
-	}
-	pause := e.pause()
-	dialCtx, cancel := context.WithTimeout(lasting, pause+e.timeout)
-	d := &dialing{startsAt: time.Now().Add(pause), cancel: cancel, done: make(chan struct{})}
-	e.dialling = d
-	e.unproven++
+// open has a connection made, after the pause that is due. mu is held.
+//
+//nolint:contextcheck,nolintlint // it is for all pushes, and outlives the one that it is begun for
+func (e *engine) open(now time.Time) {
+	pause := e.backoff.pause()
+	e.backoff.failed() // until an answer shows otherwise
+	ctx, cancel := context.WithTimeout(context.Background(), pause+e.timeout)
+	e.opening = &opening{startsAt: now.Add(pause), cancel: cancel}
+	e.made++
+	id := e.made
 	e.running.Go(func() {
 		defer cancel()
-		l, err := e.connect(dialCtx, pause)
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		d.link, d.err = l, err
-		e.dialling, e.last, e.current = nil, err, l
-		close(d.done)
+		e.opened(e.connect(ctx, id, pause))
 	})
-}
-
-// pause returns how long to wait before the next try. The caller holds mu.
-func (e *engine) pause() time.Duration {
-	if e.unproven == 0 {
-		return 0
-	}
-	d := min(minPause<<min(e.unproven-1, 10), maxPause)
-	return d/2 + rand.N(d/2)
-}
-
-// retire has the next push go over a new link.
-func (e *engine) retire() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.current != nil {
-		e.current.retire()
-	}
-}
-
-// proven says that l brought an answer.
-func (e *engine) proven(l *link) {
-	l.timeouts.Store(0)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.unproven = 0
 }
 
 // connect makes a link after the given pause. It waits for the gateway's
 // SETTINGS, which say how many pushes it takes at a time, and which do not
 // come where it refuses the certificate.
-func (e *engine) connect(ctx context.Context, pause time.Duration) (*link, error) {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+func (e *engine) connect(ctx context.Context, id uint64, pause time.Duration) (*link, error) {
+	l := &link{engine: e, id: id, opened: time.Now(), ready: make(chan struct{}), ended: make(chan struct{})}
+	if pause > 0 {
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return l, ctx.Err()
+		}
+		l.opened = time.Now()
 	}
-	raw, err := e.dialRaw(ctx, "tcp", e.addr)
+	nc, address, err := e.dialer.dial(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connecting: %w", err)
+		return l, err
 	}
-	secure := tls.Client(raw, e.tls)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		raw.Close() // the handshake's error says more
-		return nil, fmt.Errorf("TLS handshake: %w", certificateError(err, e.name))
-	}
-	conn := newWatched(secure, e.name)
-	cc, err := e.transport.newClientConn(conn)
-	if err != nil {
-		conn.Close() // it could not be written to
-		return nil, fmt.Errorf("HTTP/2: %w", err)
-	}
+	l.nc, l.address = nc, address
+	l.conn = h2.NewClientConn(nc, h2.ClientConfig{
+		Finished:           func(calls []*h2.Call) { e.finished(l, calls) },
+		Changed:            func() { e.changed(l) },
+		Indexed:            indexedFields,
+		Wanted:             wantedFields,
+		MaxStreams:         e.maxStreams,
+		MaxBodyBytes:       maxAnswerBytes,
+		MaxHeaderListBytes: maxAnswerHeaderBytes,
+		SettingsTimeout:    e.timeout,
+		WriteTimeout:       writeTimeout,
+		PingAfter:          pingAfter,
+		PingTimeout:        pingTimeout,
+		ProbeAfter:         probeAfter,
+		IdleTimeout:        e.idleTimeout,
+		DrainTimeout:       e.timeout,
+	})
+	e.running.Go(func() {
+		l.err = e.dialer.explain(nc, l.conn.Run(context.WithoutCancel(ctx)))
+		close(l.ended)
+		e.ended(l)
+	})
 	select {
-	case <-conn.ready:
-		return &link{cc: cc, conn: conn}, nil
-	case <-conn.ended:
-		err = conn.cause()
+	case <-l.ready:
+		return l, nil
+	case <-l.ended:
+		err = l.farewell()
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	cc.Close() // there is no use for it
-	return nil, fmt.Errorf("waiting for the gateway's settings: %w", err)
+	l.conn.GoAway()
+	return l, fmt.Errorf("waiting for the gateway's settings: %w", err)
 }
 
-// shutdown closes l when the pushes under way are answered, or after the given
-// time.
-func (l *link) shutdown(ctx context.Context, limit time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	if l.cc.Shutdown(ctx) != nil {
-		l.cc.Close() // the gateway is gone already
+// farewell returns why l goes or has ended: the gateway's reason if it gave one,
+// else the error, or that it was closed.
+func (l *link) farewell() error {
+	if r := goAwayReason(l.conn.State().GoAway); r != nil {
+		return r
 	}
-	select { // the engine's reader ends
-	case <-l.conn.ended:
-	case <-ctx.Done():
+	select {
+	case <-l.ended:
+		if l.err != nil {
+			return l.err
+		}
+	default:
+	}
+	return errors.New("the gateway closed the connection")
+}
+
+// goAwayReason returns the rejection that a GOAWAY has for its reason
+// (docs/protocol/provider.md#goaway), nil if there is none.
+func goAwayReason(g *h2.GoAwayError) *apns.Rejection {
+	if g == nil {
+		return nil
+	}
+	r := wire.ParseRejection(0, g.DebugData, "")
+	if r.Reason == "" {
+		return nil
+	}
+	return apns.Reject(r.Reason, "the gateway ended the connection")
+}
+
+// verdict returns why the gateway wants nothing to do with this credential: an
+// *apns.Rejection or a *CertificateError. It is nil if err says no such thing,
+// so that another connection may fare better.
+func verdict(err error) error {
+	if refused, ok := errors.AsType[*CertificateError](err); ok {
+		return refused
+	}
+	if g, ok := errors.AsType[*h2.GoAwayError](err); ok {
+		if r := goAwayReason(g); r != nil {
+			err = r
+		}
+	}
+	if r, ok := errors.AsType[*apns.Rejection](err); ok && r.Status < 500 && r.Reason != apns.IdleTimeout {
+		return r
+	}
+	return nil
+}
+
+// opened takes a connection that was made, or the error that it was not.
+func (e *engine) opened(l *link, err error) {
+	now := time.Now()
+	e.mu.Lock()
+	if err == nil && l.going {
+		err = l.farewell()
+	}
+	e.unlock()
+	e.tell(ConnectionEvent{Kind: Opened, Connection: l.id, Address: l.address, Limit: l.streams(), Duration: now.Sub(l.opened), Err: err})
+	e.mu.Lock()
+	defer e.unlock()
+	e.opening = nil
+	switch {
+	case err != nil:
+		e.notOpened(err)
+		e.dispatch(now)
+		return
+	case l.going || e.closed && e.all.count == 0:
+		l.conn.GoAway()
+		e.dispatch(now)
+		return
+	}
+	l.used, l.limit = true, l.streams()
+	l.until = now.Add(spread(e.maxAge, nil))
+	e.links = append(e.links, l)
+	for _, old := range e.links {
+		if now.After(old.until) {
+			e.retire(old)
+			break
+		}
+	}
+	e.dispatch(now)
+}
+
+// notOpened ends what waits if there is no hope, or if enough connections have
+// failed while it waited.
+func (e *engine) notOpened(err error) {
+	e.noted(err)
+	if len(e.links) > 0 {
+		return // others serve it
+	}
+	e.failures++
+	unsent := &UnsentError{Host: e.addr, Err: err}
+	// What is not trusted now is not trusted in a second either.
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	e.failWaiting(unsent, func(f *flight) bool { return untrusted || e.failures-f.dials >= e.retry.Attempts })
+}
+
+// streams returns how many pushes l takes at a time, 0 if it was not made.
+func (l *link) streams() int {
+	if l.conn == nil {
+		return 0
+	}
+	return l.conn.State().Limit
+}
+
+// changed is told that l may have more room, or goes.
+func (e *engine) changed(l *link) {
+	state := l.conn.State()
+	if state.Settled {
+		select {
+		case <-l.ready:
+		default:
+			close(l.ready) // changed is called by one goroutine at a time
+		}
+	}
+	event := ConnectionEvent{Connection: l.id, Address: l.address, Limit: state.Limit}
+	e.mu.Lock()
+	switch {
+	case state.Going:
+		if e.drop(l) {
+			event.Kind = GoingAway
+			if r := goAwayReason(state.GoAway); r != nil {
+				event.Reason = r.Reason
+				e.noted(r)
+			}
+		}
+	case l.used && state.Limit != l.limit:
+		event.Kind, l.limit = LimitChanged, state.Limit
+	}
+	l.full = false
+	e.dispatch(time.Now())
+	e.unlock()
+	if event.Kind != 0 {
+		e.tell(event)
 	}
 }
 
-// close ends the engine. No push is under way, and none comes.
-func (e *engine) close() {
-	e.mu.Lock()
-	e.closed = true
-	l, d := e.current, e.dialling
-	e.current = nil
-	e.mu.Unlock()
-	if d != nil {
-		d.cancel()
+// drop takes l out of those that take pushes, and reports whether it was in use
+// until now. mu is held.
+func (e *engine) drop(l *link) bool {
+	l.going = true
+	for i, other := range e.links {
+		if other == l {
+			e.links = append(e.links[:i], e.links[i+1:]...)
+			return true
+		}
 	}
-	if l != nil {
-		l.shutdown(context.Background(), closeTimeout)
+	return false
+}
+
+// retire keeps further pushes off l; it closes when those on it are done. mu is
+// held.
+func (e *engine) retire(l *link) {
+	e.drop(l)
+	l.conn.GoAway()
+}
+
+// rotate replaces a link that is old. mu is held.
+func (e *engine) rotate(now time.Time) {
+	if e.opening != nil || e.closed {
+		return
 	}
-	e.running.Wait()
+	for _, l := range e.links {
+		if now.After(l.until) {
+			e.open(now)
+			return
+		}
+	}
+}
+
+// ended is told that l has ended.
+func (e *engine) ended(l *link) {
+	now := time.Now()
+	err := l.err
+	if err != nil {
+		err = l.farewell()
+	}
 	e.mu.Lock()
-	l, e.current = e.current, nil
-	e.mu.Unlock()
-	if l != nil { // made while the engine was being closed
-		l.shutdown(context.Background(), closeTimeout)
+	e.drop(l)
+	used := l.used
+	if used && err != nil {
+		e.noted(err)
+	}
+	e.dispatch(now)
+	e.unlock()
+	if used {
+		e.tell(ConnectionEvent{Kind: Closed, Connection: l.id, Address: l.address, Duration: now.Sub(l.opened), Err: err})
+	}
+}
+
+// noted notes what ended a connection, and ends what waits if another one would end
+// the same way. mu is held.
+func (e *engine) noted(err error) {
+	e.last = err
+	if refused := verdict(err); refused != nil && len(e.links) == 0 {
+		e.failWaiting(refused, func(*flight) bool { return true })
+	}
+}
+
+// tell tells the hook of an event. mu is not held.
+func (e *engine) tell(event ConnectionEvent) {
+	if event.Kind == Opened && event.Err != nil {
+		event.Kind = Failed
+	}
+	if e.hooks.Connection != nil {
+		e.hooks.Connection(event)
 	}
 }

@@ -130,7 +130,7 @@ func expiring(t *testing.T, seen *tokensSeen, limit time.Duration) http.HandlerF
 			t.Error(err)
 		}
 		if time.Since(token.IssuedAt) > limit {
-			answer(w, r, 403, `{"reason":"ExpiredProviderToken"}`)
+			reply(w, r, 403, `{"reason":"ExpiredProviderToken"}`)
 			return
 		}
 		accept(w, r)
@@ -172,7 +172,7 @@ func TestYoungProviderTokenIsNotReplaced(t *testing.T) {
 		g := newGateway(t).serve(t, func(w http.ResponseWriter, r *http.Request) {
 			seen.add(bearer(r))
 			w.Header().Set("Date", time.Now().Add(2*time.Hour).UTC().Format(http.TimeFormat))
-			answer(w, r, 403, `{"reason":"ExpiredProviderToken"}`)
+			reply(w, r, 403, `{"reason":"ExpiredProviderToken"}`)
 		})
 		s := newSender(t, g.withKey(t))
 		for range 3 {
@@ -207,7 +207,7 @@ func TestTooManyProviderTokenUpdatesHoldsTheToken(t *testing.T) {
 		g := newGateway(t).serve(t, func(w http.ResponseWriter, r *http.Request) {
 			seen.add(bearer(r))
 			if refuse {
-				answer(w, r, 429, `{"reason":"TooManyProviderTokenUpdates"}`)
+				reply(w, r, 429, `{"reason":"TooManyProviderTokenUpdates"}`)
 				return
 			}
 			accept(w, r)

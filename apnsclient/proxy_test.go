@@ -97,8 +97,8 @@ func says(text string) func(net.Conn, *bufio.Reader) string {
 	}
 }
 
-// exchange reads and writes in turn: what is read has to be as given.
-func exchange(t *testing.T, c net.Conn, r *bufio.Reader, steps ...string) bool {
+// converse reads and writes in turn: what is read has to be as given.
+func converse(t *testing.T, c net.Conn, r *bufio.Reader, steps ...string) bool {
 	t.Helper()
 	for i, s := range steps {
 		if i%2 == 1 {
@@ -146,7 +146,7 @@ func TestProxyOpens(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newGateway(t).echo(t)
 			g.proxied(t, strings.HasPrefix(tt.url, "https:"), func(c net.Conn, r *bufio.Reader) string {
-				if !exchange(t, c, r, tt.steps...) {
+				if !converse(t, c, r, tt.steps...) {
 					return ""
 				}
 				return gatewayHost + ":443"

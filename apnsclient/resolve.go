@@ -22,7 +22,7 @@ const (
 
 // spreader connects to a name at one of its addresses after the other, so that
 // the connections of a process lie on many machines behind the name
-// (docs/protocol/provider.md#transport).
+// (docs/protocol/provider.md#environments).
 type spreader struct {
 	// lookup finds the addresses of a name. Where it is nil, connect gets the
 	// name.

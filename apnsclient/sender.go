@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -25,9 +25,15 @@ const (
 const (
 	defaultTimeout     = 10 * time.Second
 	defaultIdleTimeout = time.Hour
+	defaultMaxAge      = 24 * time.Hour
+	defaultConnections = 4
+	defaultStreams     = 1000
+	defaultPending     = 10_000
 )
 
-// Config says where a Sender sends, and how it proves who it is.
+// Config says where a Sender sends, and how it proves who it is. Environment and
+// one of the credentials are required; the zero value of the rest is right for
+// Apple's gateways.
 type Config struct {
 	// Environment is the push service that the device tokens are of. Required.
 	Environment apns.Environment
@@ -45,8 +51,9 @@ type Config struct {
 	// Nil stands for those of the system, which is right for Apple.
 	Roots *x509.CertPool
 
-	// Dial makes the connection below TLS. Nil stands for net.Dialer.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// VerifyConnection, if set, is called after the gateway's certificate was
+	// found good, and may refuse the connection: to pin a key, for example.
+	VerifyConnection func(tls.ConnectionState) error
 
 	// Certificate is a push certificate with its private key, such as
 	// credential.Identity.TLS returns. Either it or ProviderTokens is
@@ -58,29 +65,65 @@ type Config struct {
 	// one to all senders that use the key.
 	ProviderTokens *ProviderTokens
 
-	// Timeout bounds each push, dialling and waiting included. Zero stands
-	// for 10 seconds. The context of a push may end it earlier.
+	// Proxy is the proxy to go through: http or https (CONNECT), socks5 or
+	// socks5h, with user and password where it wants them. Nil stands for none.
+	Proxy *url.URL
+
+	// Dial makes the connections below TLS, to the gateway or its proxy. Nil
+	// stands for net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// NoALPN speaks HTTP/2 without negotiating it, which some test servers
+	// want. Apple's gateways take both.
+	NoALPN bool
+
+	// Timeout bounds each push: waiting, connecting and all its attempts
+	// included. Zero stands for 10 seconds. The context of a push may end it
+	// earlier.
 	Timeout time.Duration
 
 	// IdleTimeout is how long an unused connection is kept. Zero stands for
 	// an hour. Apple wants connections to be kept, and takes connections in
 	// quick succession for an attack.
 	IdleTimeout time.Duration
+
+	// MaxAge is how long a connection is used before another takes its place,
+	// without a push being lost. Zero stands for a day.
+	MaxAge time.Duration
+
+	// Connections is how many connections there are at most. A second one is
+	// made when pushes have waited for a tenth of a second, and so on. Zero
+	// stands for 4.
+	Connections int
+
+	// MaxConcurrentStreams bounds how many pushes are under way at a time on a
+	// connection; the gateway says how many may be. Zero stands for 1000.
+	MaxConcurrentStreams int
+
+	// MaxPending is how many pushes may wait for a connection with room. Zero
+	// stands for 10,000.
+	MaxPending int
+
+	// FailFast has a push fail with ErrBusy when as many wait already, instead of
+	// waiting for a place among them.
+	FailFast bool
+
+	// Retry says what to do about pushes that did not go through.
+	Retry Retry
+
+	// Hooks are told of attempts and connections.
+	Hooks Hooks
 }
 
 // Sender sends notifications to one gateway, with one credential. It connects
-// at the first push, keeps the connection, and makes another where that one
-// ends. It is safe for concurrent use; close it after use.
+// at the first push, keeps the connection, makes others where one is not enough, and
+// another where one ends. It is safe for concurrent use; close it after use.
 type Sender struct {
 	environment apns.Environment
-	timeout     time.Duration
 	certificate *pushCertificate // nil with provider tokens
-	tokens      *ProviderTokens  // nil with a certificate
 	engine      *engine
 
-	mu     sync.Mutex
-	closed bool           // guarded by mu
-	pushes sync.WaitGroup // those under way; added to under mu, so never after closed
+	ids ids
 }
 
 // Receipt is what the gateway says of a notification that it accepted: it will
@@ -101,35 +144,57 @@ func New(cfg Config) (*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sender{
-		environment: cfg.Environment,
-		timeout:     orDefault(cfg.Timeout, defaultTimeout),
-		tokens:      cfg.ProviderTokens,
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
-	switch {
-	case cfg.Certificate == nil && cfg.ProviderTokens == nil:
-		return nil, errors.New("push sender: no credential: give a certificate or provider tokens")
-	case cfg.Certificate != nil && cfg.ProviderTokens != nil:
-		return nil, errors.New("push sender: a certificate and provider tokens: give one, since a gateway would ignore the tokens")
-	case cfg.Timeout < 0 || cfg.IdleTimeout < 0:
-		return nil, errors.New("push sender: a timeout is negative")
-	case cfg.Certificate != nil:
+	s := &Sender{environment: cfg.Environment}
+	d := dialerConfig{
+		addr: addr, serverName: orDefault(cfg.ServerName, host), roots: cfg.Roots, verify: cfg.VerifyConnection,
+		dial: cfg.Dial, proxy: cfg.Proxy, noALPN: cfg.NoALPN, timeout: orDefault(cfg.Timeout, defaultTimeout),
+	}
+	if cfg.Certificate != nil {
 		if s.certificate, err = readCertificate(cfg.Certificate); err != nil {
 			return nil, err
 		}
 		if err := s.certificate.check(cfg.Environment, time.Now()); err != nil {
 			return nil, err
 		}
+		d.certificate = func() (*tls.Certificate, error) { return cfg.Certificate, nil }
+	}
+	dialer, err := newDialer(d)
+	if err != nil {
+		return nil, fmt.Errorf("push sender: %w", err)
 	}
 	s.engine = newEngine(engineConfig{
 		addr:        addr,
-		dial:        cfg.Dial,
-		tls:         cfg.tls(host),
-		timeout:     s.timeout,
+		dialer:      dialer,
+		tokens:      cfg.ProviderTokens,
+		timeout:     d.timeout,
 		idleTimeout: orDefault(cfg.IdleTimeout, defaultIdleTimeout),
-		certificate: s.certificate.name(),
+		maxAge:      orDefault(cfg.MaxAge, defaultMaxAge),
+		maxLinks:    orDefault(cfg.Connections, defaultConnections),
+		maxStreams:  orDefault(cfg.MaxConcurrentStreams, defaultStreams),
+		maxPending:  orDefault(cfg.MaxPending, defaultPending),
+		failFast:    cfg.FailFast,
+		retry:       cfg.Retry.withDefaults(),
+		hooks:       cfg.Hooks,
 	})
 	return s, nil
+}
+
+// check says whether the parts of c fit together.
+func (c Config) check() error {
+	switch {
+	case c.Certificate == nil && c.ProviderTokens == nil:
+		return errors.New("push sender: no credential: give a certificate or provider tokens")
+	case c.Certificate != nil && c.ProviderTokens != nil:
+		return errors.New("push sender: a certificate and provider tokens: give one, since a gateway would ignore the tokens")
+	case c.Timeout < 0 || c.IdleTimeout < 0 || c.MaxAge < 0:
+		return errors.New("push sender: a timeout is negative")
+	case c.Connections < 0 || c.MaxConcurrentStreams < 0 || c.MaxPending < 0 || c.Retry.Attempts < 0:
+		return errors.New("push sender: a number is negative")
+	}
+	return nil
 }
 
 // address returns the gateway as "host:port", and its host alone.
@@ -162,23 +227,6 @@ func plainHost(s string) bool {
 	return s != ""
 }
 
-func (c Config) tls(host string) *tls.Config {
-	t := &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2"},
-		RootCAs:    c.Roots,
-		ServerName: orDefault(c.ServerName, host),
-	}
-	if c.Certificate != nil {
-		// Certificates would send none where the gateway's list of
-		// authorities does not name its issuer.
-		t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return c.Certificate, nil
-		}
-	}
-	return t
-}
-
 // orDefault returns v, or the default d where v is the zero value.
 func orDefault[T comparable](v, d T) T {
 	var zero T
@@ -191,6 +239,9 @@ func orDefault[T comparable](v, d T) T {
 // Environment returns the environment that s sends to.
 func (s *Sender) Environment() apns.Environment { return s.environment }
 
+// Stats returns the state of s at this moment.
+func (s *Sender) Stats() Stats { return s.engine.stats() }
+
 // Push sends one notification to the app and device that the device token
 // names, and waits for the answer, at most the sender's Timeout.
 //
@@ -199,79 +250,31 @@ func (s *Sender) Environment() apns.Environment { return s.environment }
 // Priority.
 //
 // The error is a *CheckError, an *apns.Rejection, a *CertificateError, an
-// *UnsentError or an *UnansweredError; the package comment says what to do
-// about each. The receipt names the notification with every error as well.
+// *UnsentError or an *UnansweredError; OutcomeOf says what to do about each. The
+// receipt names the notification with every error as well.
 func (s *Sender) Push(ctx context.Context, to apns.DeviceToken, n apns.Notification) (Receipt, error) {
-	n = complete(n)
-	receipt := Receipt{ID: n.ID}
-	if err := s.check(to, n); err != nil {
-		return receipt, err
+	if n.ID == "" {
+		n.ID = s.ids.next()
 	}
-	if !s.begin() {
-		return receipt, &UnsentError{Host: s.engine.addr, Err: ErrClosed}
+	complete(&n)
+	if err := s.check(to, &n); err != nil {
+		return Receipt{ID: n.ID}, err
 	}
-	defer s.pushes.Done()
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	return s.send(ctx, request{to: to, notification: n})
-}
-
-// send posts r, a second time if the provider token had expired
-// (docs/protocol/provider.md#provider-tokens).
-func (s *Sender) send(ctx context.Context, r request) (Receipt, error) {
-	receipt := Receipt{ID: r.notification.ID}
-	if s.tokens == nil {
-		return s.engine.post(ctx, r)
+	f := s.engine.newFlight()
+	f.fill(s.engine, to, &n, n.ID)
+	if err := s.engine.fly(ctx, f); err != nil {
+		s.engine.release(f)
+		return Receipt{ID: n.ID}, err
 	}
-	var err error
-	if r.providerToken, err = s.tokens.get(); err != nil {
-		return receipt, &UnsentError{Host: s.engine.addr, Err: err}
-	}
-	receipt, err = s.engine.post(ctx, r)
-	var refused *apns.Rejection
-	if !errors.As(err, &refused) {
-		return receipt, err
-	}
-	switch refused.Reason {
-	case apns.TooManyProviderTokenUpdates:
-		s.tokens.hold()
-	case apns.ExpiredProviderToken:
-		another, signed, fault := s.tokens.replace(r.providerToken)
-		if fault != nil {
-			return receipt, &UnsentError{Host: s.engine.addr, Err: fault}
-		}
-		if signed {
-			// Connections have been seen to serve badly after this answer.
-			s.engine.retire()
-		}
-		if another != "" {
-			r.providerToken = another
-			return s.engine.post(ctx, r)
-		}
-	default:
-	}
-	return receipt, err
-}
-
-// begin counts a push as under way, unless s is closed.
-func (s *Sender) begin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.pushes.Add(1)
-	return true
+	receipt := f.receipt
+	s.engine.release(f)
+	return receipt, nil
 }
 
 // Close ends s: it refuses further pushes with an *UnsentError that wraps
 // ErrClosed, waits for those under way, each of which has a deadline, and
-// closes the connection. It is safe to call more than once, and returns nil.
+// closes the connections. It is safe to call more than once, and returns nil.
 func (s *Sender) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.pushes.Wait()
 	s.engine.close()
 	return nil
 }

@@ -146,11 +146,13 @@ func TestRejections(t *testing.T) {
 				if tt.retryAfter != "" {
 					w.Header().Set("Retry-After", tt.retryAfter)
 				}
-				answer(w, r, tt.status, tt.body)
+				reply(w, r, tt.status, tt.body)
 			})
 			n := hello
 			n.ID = testID
-			receipt, err := newSender(t, g.withKey(t)).Push(t.Context(), deviceToken, n)
+			cfg := g.withKey(t)
+			cfg.Retry.Attempts = 1
+			receipt, err := newSender(t, cfg).Push(t.Context(), deviceToken, n)
 			var got *apns.Rejection
 			if !errors.As(err, &got) {
 				t.Fatalf("got %v, want a rejection", err)
