@@ -1,7 +1,9 @@
 package h2
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -58,6 +60,11 @@ func (call *Call) spoil(err *CallError) {
 	err.Status = call.Status
 	call.Status, call.Answer, call.AnswerBody, call.AnswerTooLarge = 0, call.Answer[:0], call.AnswerBody[:0], false
 	call.Err = err
+}
+
+// sortCalls puts calls in the order in which they were started.
+func sortCalls(calls []*Call) {
+	slices.SortFunc(calls, func(a, b *Call) int { return cmp.Compare(a.at, b.at) })
 }
 
 // CallError says why a call has no answer.

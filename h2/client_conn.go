@@ -42,7 +42,8 @@ type ClientConn struct {
 	goAway   *GoAwayError
 	leaveAt  time.Time // when the calls in progress have had their time; zero if not going
 	changed  bool      // ClientConfig.Changed is to be called
-	refused  bool      // Start returned ErrFull since it was
+	// Start returned ErrFull for want of room in the output, or of window.
+	lackedRoom, lackedWindow bool
 
 	calls  streamTable[Call]
 	nextID uint32 // of the next call
@@ -337,6 +338,7 @@ func (c *ClientConn) failAll() {
 	case errors.As(cause, &ce):
 		code = ce.Code
 	}
+	first := len(c.finished)
 	for _, s := range c.calls.slots {
 		if call := s.at; call != nil {
 			call.spoil(&CallError{Code: code, Unprocessed: call.at >= c.handed, Err: cause})
@@ -344,6 +346,7 @@ func (c *ClientConn) failAll() {
 			c.finished = append(c.finished, call)
 		}
 	}
+	sortCalls(c.finished[first:])
 	c.calls = streamTable[Call]{}
 }
 

@@ -95,8 +95,8 @@ func (c *ClientConn) onWindowUpdate(f *frame) error {
 		}
 		c.sendWindow += n
 		c.pump()
-		if c.refused {
-			c.changed = true
+		if c.lackedWindow {
+			c.lackedWindow, c.changed = false, true
 		}
 		return nil
 	}

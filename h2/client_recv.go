@@ -334,6 +334,7 @@ func (c *ClientConn) onGoAway(f *frame) error {
 	}
 	c.goAway, c.changed = e, true
 	c.leave()
+	first := len(c.finished)
 	for i := 0; i < len(c.calls.slots); {
 		call := c.calls.slots[i].at
 		if call == nil || call.id <= e.Last {
@@ -343,6 +344,7 @@ func (c *ClientConn) onGoAway(f *frame) error {
 		// Another call may have moved up into the slot.
 		c.fail(call, &CallError{Code: e.Code, Unprocessed: true, Err: e})
 	}
+	sortCalls(c.finished[first:])
 	c.endIfDrained()
 	return nil
 }

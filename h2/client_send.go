@@ -65,17 +65,20 @@ func (c *ClientConn) admit(call *Call) (size int, err error) {
 		return 0, ErrGoing
 	}
 	body := int64(len(call.Body))
-	full := c.calls.count >= c.limit || c.out.size() >= maxClientOutBytes ||
-		// With nothing in progress there is nobody to wait for.
-		body > 0 && body > c.sendWindow-c.reserved && c.calls.count > 0
-	if c.silent && c.calls.count < c.limit {
-		full = true
+	switch {
+	case c.calls.count >= c.limit:
+		return 0, ErrFull
+	case c.silent:
 		if c.pingSent.IsZero() {
 			c.ping(time.Now())
 		}
-	}
-	if full {
-		c.refused = true
+		return 0, ErrFull
+	case c.out.size() >= maxClientOutBytes:
+		c.lackedRoom = true
+		return 0, ErrFull
+	case body > 0 && body > c.sendWindow-c.reserved && c.calls.count > 0:
+		// With nothing in progress there is nobody to wait for.
+		c.lackedWindow = true
 		return 0, ErrFull
 	}
 	for i := range call.Fields {
@@ -104,7 +107,7 @@ func (c *ClientConn) appendCall(call *Call, size int) {
 	}
 	call.pending = call.Body
 	c.reserved += int64(len(call.pending))
-	if c.waiting.head != nil || !c.send(call) {
+	if !c.send(call) {
 		c.waiting.push(call)
 	}
 }
@@ -237,8 +240,8 @@ func (c *ClientConn) writeOut(buf []byte) {
 	}
 	if !c.ended {
 		c.pump()
-		if c.refused && c.out.size() < maxClientOutBytes/2 {
-			c.changed = true
+		if c.lackedRoom && c.out.size() < maxClientOutBytes/2 {
+			c.lackedRoom, c.changed = false, true
 		}
 	}
 }
@@ -293,9 +296,6 @@ func (c *ClientConn) tell() {
 	c.mu.Lock()
 	changed := c.changed
 	c.changed = false
-	if changed {
-		c.refused = false
-	}
 	c.mu.Unlock()
 	if changed && c.cfg.Changed != nil {
 		c.telling.Lock()

@@ -55,7 +55,7 @@ func (c *ClientConn) onSettings(f *frame) error {
 	if err := c.setPeerWindow(window); err != nil {
 		return err
 	}
-	if !c.settled || limit != c.limit || c.refused {
+	if !c.settled || limit != c.limit {
 		c.changed = true
 	}
 	c.settled, c.limit = true, limit

@@ -30,8 +30,8 @@ const (
 type indexEncoder struct {
 	names  []string // whose values go into the table
 	size   uint32   // of the table, in bytes
-	lowest uint32   // since the last block
-	update bool     // whether size changed since the last block
+	said   uint32   // the size in the last block that said one
+	lowest uint32   // of all sizes since the last block
 
 	entries []indexEntry // the oldest first, from gone on
 	gone    int          // of entries, how many have been evicted
@@ -69,7 +69,7 @@ type fieldHint struct {
 func newIndexEncoder(names []string) indexEncoder {
 	return indexEncoder{
 		names: slices.Clone(names),
-		size:  headerTableBytes, lowest: headerTableBytes,
+		size:  headerTableBytes, said: headerTableBytes, lowest: headerTableBytes,
 		base:   1,
 		values: make(map[indexKey]uint64),
 	}
@@ -77,23 +77,15 @@ func newIndexEncoder(names []string) indexEncoder {
 
 // setTableSize obeys the peer's SETTINGS_HEADER_TABLE_SIZE.
 func (e *indexEncoder) setTableSize(n uint32) {
-	n = min(n, maxEncoderTableBytes)
-	if n == e.size {
-		return
-	}
-	e.size, e.lowest, e.update = n, min(e.lowest, n), true
+	e.size = min(n, maxEncoderTableBytes)
+	e.lowest = min(e.lowest, e.size)
 	e.evict(0)
 }
 
 // appendBlock appends the block of a request.
 func (e *indexEncoder) appendBlock(dst []byte, fields []hpack.HeaderField) []byte {
-	if e.update {
-		// RFC 7541, 4.2: the smallest size since the last block, then the final one.
-		if e.lowest < e.size {
-			dst = appendInteger(dst, 0x20, 5, uint64(e.lowest))
-		}
-		dst = appendInteger(dst, 0x20, 5, uint64(e.size))
-		e.lowest, e.update = e.size, false
+	if e.size != e.said || e.lowest < e.said {
+		dst = e.appendSize(dst)
 	}
 	for i := range fields {
 		f := &fields[i]
@@ -109,6 +101,22 @@ func (e *indexEncoder) appendBlock(dst []byte, fields []hpack.HeaderField) []byt
 		dst = e.appendField(dst, f, h)
 	}
 	return dst
+}
+
+// appendSize says that the size of the table has changed (RFC 7541, 4.2 and 6.3):
+// the smallest one that it had meanwhile, and then the final one. Decoders exist
+// that take the second only while there is nothing in the table, so the first one
+// is zero if there are two.
+func (e *indexEncoder) appendSize(dst []byte) []byte {
+	size := e.size
+	if e.lowest < min(size, e.said) {
+		e.size = 0
+		e.evict(0)
+		e.size = size
+		dst = append(dst, 0x20)
+	}
+	e.said, e.lowest = size, size
+	return appendInteger(dst, 0x20, 5, uint64(size))
 }
 
 // look makes h, which may be one of the hints, that of a name. Another one that
