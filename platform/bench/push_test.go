@@ -27,7 +27,7 @@ func pushConfig(t *testing.T) PushConfig {
 // TestPush has the sink accept every push, in each phase and from each sender.
 func TestPush(t *testing.T) {
 	cfg := pushConfig(t)
-	cfg.Peers, cfg.Rounds = []string{NetHTTP}, 2
+	cfg.Peers = []string{NetHTTP}
 	var lines []string
 	cfg.Progress = func(line string) { lines = append(lines, line) }
 	r, err := RunPush(t.Context(), cfg)
@@ -39,7 +39,7 @@ func TestPush(t *testing.T) {
 		names = append(names, string(p.Phase))
 		for _, row := range p.Senders {
 			names = append(names, row.Sender)
-			want := map[PushPhase]int64{PushBlocking: 400, PushBulk: 400, PushDelayed: 400, PushUnbatched: 100}[p.Phase]
+			want := map[PushPhase]int64{PushBlocking: 200, PushBulk: 200, PushDelayed: 200, PushUnbatched: 50}[p.Phase]
 			if row.Pushes != want {
 				t.Errorf("%s, %s: got %d pushes, want %d", p.Phase, row.Sender, row.Pushes, want)
 			}
@@ -71,7 +71,7 @@ func TestPush(t *testing.T) {
 	if got, want := len(r.Silent), len(silences); got != want {
 		t.Errorf("got %d ways to be silent, want %d", got, want)
 	}
-	if got, want := len(lines), 2*4*2+len(silences); got != want {
+	if got, want := len(lines), 2*4+len(silences); got != want {
 		t.Errorf("got %d lines of progress, want %d", got, want)
 	}
 	if r.UsPerPush == nil || r.UsPerPushBlocking == nil || r.RatioNetHTTP == nil || r.RatioNetHTTPBlocking == nil || r.RatioSideshow != nil {
