@@ -14,7 +14,8 @@ import (
 // be touched between Start and Finished.
 type Call struct {
 	// Fields are the header fields of the request, the pseudo-header fields first,
-	// with names in lower case and values that are valid in HTTP.
+	// with names in lower case and values that are valid in HTTP. The names must never
+	// change: they are remembered.
 	Fields []hpack.HeaderField
 	// Body is the body of the request; empty if there is none. The caller keeps
 	// and does not change it until the call is finished.

@@ -136,7 +136,7 @@ func (e *indexEncoder) look(h *fieldHint, name string) {
 	}
 	*free = *h
 	*h = fieldHint{
-		name:    strings.Clone(name),
+		name:    name, // not a copy, which would have another address
 		indexed: slices.Index(e.names, name),
 		named:   staticNames[name],
 	}
@@ -179,9 +179,11 @@ func (e *indexEncoder) appendPlain(dst []byte, f *hpack.HeaderField, h *fieldHin
 	if h.static != 0 && h.value == f.Value {
 		return appendInteger(dst, 0x80, 7, h.static)
 	}
-	if i := staticFields[hpack.HeaderField{Name: h.name, Value: f.Value}]; i != 0 {
-		h.static, h.value = i, staticTable[i].value
-		return appendInteger(dst, 0x80, 7, i)
+	if len(f.Value) <= maxStaticValueBytes { // a path, above all, is longer
+		if i := staticFields[hpack.HeaderField{Name: h.name, Value: f.Value}]; i != 0 {
+			h.static, h.value = i, staticTable[i].value
+			return appendInteger(dst, 0x80, 7, i)
+		}
 	}
 	return e.appendLiteral(dst, f, h)
 }
@@ -256,6 +258,10 @@ var staticNames = func() map[string]uint64 {
 	}
 	return m
 }()
+
+// maxStaticValueBytes is how long a value in the static table is at most:
+// "gzip, deflate".
+const maxStaticValueBytes = 13
 
 // staticFields has the index of each entry of the static table that has a value.
 var staticFields = func() map[hpack.HeaderField]uint64 {
