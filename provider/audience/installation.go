@@ -117,3 +117,6 @@ type Installation struct {
 	// nanosecond and in UTC. UpdatedAt lags by up to ConfirmEvery.
 	CreatedAt, UpdatedAt time.Time
 }
+
+// IsZero reports whether i is the zero value: no installation.
+func (i Installation) IsZero() bool { return i.ID == "" && i.CreatedAt.IsZero() }
