@@ -39,14 +39,10 @@ func Audience(t *testing.T, open OpenAudience) {
 		"RuleTooLate":    (*crowd).testRuleTooLate,
 		"Undo":           (*crowd).testUndo,
 		"Concurrent":     (*crowd).testConcurrent,
-		"Random":         nil,
+		"Random":         (*crowd).testRandom,
 		"EndedOperation": (*crowd).testEndedOperation,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if test == nil {
-				randomAudience(t, open)
-				return
-			}
 			s, reopen := open(t)
 			test(&crowd{s, reopen}, t)
 		})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,25 +14,30 @@ import (
 	"github.com/heraldpush/herald/provider/audience"
 )
 
-// randomAudience does the same to the store and to a plain list, and compares
-// what can be seen of them.
-func randomAudience(t *testing.T, open OpenAudience) {
+// testRandom does the same to the store and to a plain list, and compares what can
+// be seen of them. Each round has an app of its own.
+func (c *crowd) testRandom(t *testing.T) {
+	app := someApp
 	rapid.Check(t, func(rt *rapid.T) {
-		store, again := open(t)
-		m := &crowdModel{t: t, store: store, again: again, now: noon}
-		rt.Repeat(map[string]func(*rapid.T){
-			"register": m.register, "remove": m.remove, "rule": m.rule, "undo": m.undo, "open again": m.openAgain, "": m.compare,
-		})
+		app++
+		m := &crowdModel{t: t, crowd: c, app: app, now: noon}
+		for _, do := range rapid.SliceOfN(rapid.SampledFrom([]func(*crowdModel, *rapid.T){
+			(*crowdModel).register, (*crowdModel).register, (*crowdModel).remove, (*crowdModel).rule, (*crowdModel).undo, (*crowdModel).openAgain,
+		}), 1, 12).Draw(rt, "operations") {
+			do(m, rt)
+		}
+		m.compare(rt)
 	})
 }
 
 // crowdModel is a store, and what it should have. Few names make them meet often.
 type crowdModel struct {
-	t     *testing.T
-	store audience.Store
-	again func() audience.Store
-	now   time.Time
-	all   []audience.Installation // by ordinal; the zero value for one that was removed
+	*crowd
+	t      *testing.T
+	app    audience.AppNumber
+	now    time.Time
+	opened bool                    // again
+	all    []audience.Installation // by ordinal; the zero value for one that was removed
 }
 
 var modelIDs = []audience.InstallationID{"i0", "i1", "i2"}
@@ -50,7 +56,7 @@ func (m *crowdModel) register(rt *rapid.T) {
 			Value: rapid.SampledFrom([]string{"aa", "bb", "cc"}).Draw(rt, "value"),
 		})
 	}
-	got, err := m.store.Change(m.t.Context(), someApp, id, say(r, m.now))
+	got, err := m.Change(m.t.Context(), m.app, id, say(r, m.now))
 	if err != nil {
 		rt.Fatal(err)
 	}
@@ -88,7 +94,7 @@ func (m *crowdModel) register(rt *rapid.T) {
 
 func (m *crowdModel) remove(rt *rapid.T) {
 	id := rapid.SampledFrom(modelIDs).Draw(rt, "id")
-	_, err := m.store.Change(m.t.Context(), someApp, id, func(audience.Installation) (audience.Installation, bool, error) {
+	_, err := m.Change(m.t.Context(), m.app, id, func(audience.Installation) (audience.Installation, bool, error) {
 		return audience.Installation{}, true, nil
 	})
 	if err != nil {
@@ -118,7 +124,7 @@ func (m *crowdModel) rule(rt *rapid.T) {
 			d.Standing = after
 		}
 	}
-	if err := m.store.Rule(m.t.Context(), someApp, rulings); err != nil {
+	if err := m.Rule(m.t.Context(), m.app, rulings); err != nil {
 		rt.Fatal(err)
 	}
 }
@@ -133,16 +139,18 @@ func (m *crowdModel) undo(rt *rapid.T) {
 			}
 		}
 	}
-	if got, err := m.store.Undo(m.t.Context(), someApp, message); got != want || err != nil {
+	if got, err := m.Undo(m.t.Context(), m.app, message); got != want || err != nil {
 		rt.Fatalf("got %d undone, %v, want %d", got, err, want)
 	}
 }
 
-func (m *crowdModel) openAgain(rt *rapid.T) {
-	if m.again == nil {
-		rt.Skip("the store ends with what it holds")
+func (m *crowdModel) openAgain(*rapid.T) {
+	// To open a store may take as long as a whole round.
+	if m.again == nil || m.opened || m.app%8 != 0 {
+		return
 	}
-	m.store = m.again()
+	m.opened = true
+	m.Store = m.again()
 }
 
 func (m *crowdModel) compare(rt *rapid.T) {
@@ -153,7 +161,7 @@ func (m *crowdModel) compare(rt *rapid.T) {
 			want = append(want, i)
 		}
 	}
-	got, err := m.store.List(ctx, someApp, 0, 100)
+	got, err := m.List(ctx, m.app, 0, 100)
 	if d := diff(want, got); err != nil || d != "" {
 		rt.Fatalf("installations: %v (-want +got)\n%s", err, d)
 	}
@@ -164,7 +172,7 @@ func (m *crowdModel) compare(rt *rapid.T) {
 	for _, use := range []audience.Use{{Kind: audience.KindAlert}, {Kind: audience.KindVoIP, Environment: apns.Sandbox}} {
 		var targets []audience.Target
 		for _, tag := range []string{"", "a"} {
-			selected := ""
+			var selected strings.Builder
 			for _, i := range m.all {
 				reached := false
 				for _, d := range i.Destinations {
@@ -177,26 +185,26 @@ func (m *crowdModel) compare(rt *rapid.T) {
 					}
 				}
 				if reached && (tag == "" || slices.Contains(i.Tags, tag)) {
-					selected += fmt.Sprint(i.Ordinal, " ")
+					fmt.Fprint(&selected, i.Ordinal, " ")
 				}
 			}
-			found := ""
-			err := m.store.Select(ctx, someApp, audience.Selection{Use: use, Tag: tag, Below: 100}, func(_ audience.Chunk, members *audience.Members) error {
+			var found strings.Builder
+			err := m.Select(ctx, m.app, audience.Selection{Use: use, Tag: tag, Below: 100}, func(_ audience.Chunk, members *audience.Members) error {
 				for _, slot := range members.All() {
-					found += fmt.Sprint(slot, " ")
+					fmt.Fprint(&found, slot, " ")
 				}
 				return nil
 			})
-			if found != selected || err != nil {
-				rt.Fatalf("selecting %+v with tag %q: got %q, %v, want %q", use, tag, found, err, selected)
+			if want := selected.String(); found.String() != want || err != nil {
+				rt.Fatalf("selecting %+v with tag %q: got %q, %v, want %q", use, tag, found.String(), err, want)
 			}
 		}
-		got, err := m.store.Targets(ctx, someApp, 0, &everybody, use)
+		got, err := m.Targets(ctx, m.app, 0, &everybody, use)
 		if d := diff(targets, got); err != nil || d != "" {
 			rt.Fatalf("targets of %+v: %v (-want +got)\n%s", use, err, d)
 		}
 	}
-	if _, err := m.store.Installation(ctx, someApp, "never"); !errors.Is(err, audience.ErrNotFound) {
+	if _, err := m.Installation(ctx, m.app, "never"); !errors.Is(err, audience.ErrNotFound) {
 		rt.Fatalf("got %v, want ErrNotFound", err)
 	}
 }

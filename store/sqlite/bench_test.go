@@ -6,9 +6,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/portal"
+	"github.com/heraldpush/herald/provider/audience"
 )
 
 // BenchmarkUpdate stores records, durably, by as many writers as its name
@@ -49,5 +51,56 @@ func BenchmarkException(b *testing.B) {
 		if _, err := r.Exception(b.Context(), a); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkRegister registers installations, durably, as many at a time as a busy
+// API has: new ones, each with a device token, a person and two tags; and then the
+// same again, which says nothing new.
+func BenchmarkRegister(b *testing.B) {
+	const writers = 256
+	a := open(b, newPath(b)).Audience()
+	at := time.Now()
+	register := func(b *testing.B, n int64) {
+		id := audience.InstallationID(fmt.Sprintf("%08x-0000-4000-8000-%012x", uint32(n)*2654435761, n))
+		r := audience.Registration{
+			DeviceTokens: []audience.RegisteredToken{{Environment: "production", Value: fmt.Sprintf("%016x%048x", uint64(n)*11400714819323198485, n)}},
+			Person:       map[string]string{"external_id": fmt.Sprint("u", n)},
+			Tags:         []string{"news", fmt.Sprint("city:", n%1000)}, Locale: "de-CH", TimeZone: "Europe/Zurich", AppVersion: "5.2.0",
+		}
+		_, err := a.Change(b.Context(), 1, id, func(i audience.Installation) (audience.Installation, bool, error) { return i.Register(r, at) })
+		if err != nil {
+			b.Error(err)
+		}
+	}
+	var most int64
+	for _, name := range []string{"new", "unchanged"} {
+		b.Run(name, func(b *testing.B) {
+			var (
+				writing sync.WaitGroup
+				done    atomic.Int64
+			)
+			from := most
+			if name == "unchanged" {
+				from = 0
+			}
+			b.ResetTimer()
+			for range writers {
+				writing.Go(func() {
+					for n := done.Add(1); n <= int64(b.N); n = done.Add(1) {
+						if name == "unchanged" {
+							register(b, n%most)
+						} else {
+							register(b, from+n-1)
+						}
+					}
+				})
+			}
+			writing.Wait()
+			if name == "new" {
+				most = from + int64(b.N)
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "registrations/s")
+		})
 	}
 }

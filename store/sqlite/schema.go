@@ -71,6 +71,63 @@ CREATE TABLE channels (
 ) STRICT;
 
 CREATE INDEX channels_of_owners ON channels (app, environment, term, ordinal);
+`, `
+CREATE TABLE audiences (
+	app     INTEGER PRIMARY KEY,
+	next    INTEGER NOT NULL, -- ordinal
+	persons INTEGER NOT NULL  -- given so far
+) STRICT;
+
+CREATE TABLE installations (
+	app      INTEGER NOT NULL,
+	ordinal  INTEGER NOT NULL,
+	id       TEXT NOT NULL,
+	person   INTEGER,
+	sequence INTEGER NOT NULL, -- as a signed number
+	created  INTEGER,
+	updated  INTEGER,
+	body     BLOB NOT NULL,    -- JSON: what nobody asks for by itself
+	PRIMARY KEY (app, ordinal)
+) WITHOUT ROWID, STRICT;
+
+CREATE UNIQUE INDEX installations_by_id ON installations (app, id);
+CREATE INDEX installations_of_people ON installations (app, person) WHERE person IS NOT NULL;
+
+CREATE TABLE destinations (
+	app         INTEGER NOT NULL,
+	ordinal     INTEGER NOT NULL,
+	kind        TEXT NOT NULL,
+	name        TEXT NOT NULL,
+	environment INTEGER NOT NULL,
+	value       BLOB NOT NULL,    -- the device token
+	digest      INTEGER NOT NULL, -- of app, environment and value: a short way to it
+	state       INTEGER NOT NULL,
+	registered  INTEGER,
+	accepted    INTEGER,
+	reason      TEXT NOT NULL,
+	reason_at   INTEGER,
+	strikes     INTEGER NOT NULL,
+	judged_by   BLOB,
+	PRIMARY KEY (app, ordinal, kind, name, environment)
+) WITHOUT ROWID, STRICT;
+
+CREATE INDEX destinations_by_value ON destinations (digest);
+CREATE INDEX destinations_judged ON destinations (app, judged_by) WHERE judged_by IS NOT NULL;
+
+CREATE TABLE tags (
+	app     INTEGER NOT NULL,
+	tag     TEXT NOT NULL,
+	ordinal INTEGER NOT NULL,
+	PRIMARY KEY (app, tag, ordinal)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE aliases (
+	app    INTEGER NOT NULL,
+	label  TEXT NOT NULL,
+	id     TEXT NOT NULL,
+	person INTEGER NOT NULL,
+	PRIMARY KEY (app, label, id)
+) WITHOUT ROWID, STRICT;
 `}
 
 // VersionError says that a database was written by a later version of Herald.

@@ -31,6 +31,7 @@ type Database struct {
 
 	portal   *Portal
 	registry *Registry
+	audience *Audience
 
 	closing sync.Once
 	closed  error // what closing met; set by closing
@@ -54,7 +55,7 @@ func Open(ctx context.Context, path string) (_ *Database, err error) {
 		return nil, err
 	}
 	d := &Database{path: path}
-	if d.writes, err = openPool(path, 1); err != nil {
+	if d.writes, err = openPool(path, 1, "_pragma=cache_size(-65536)"); err != nil { // KiB
 		return nil, err
 	}
 	defer func() {
@@ -110,6 +111,7 @@ func (d *Database) prepare(ctx context.Context, conn *sql.Conn) error {
 	d.writer = newWriter(d.path, conn, w)
 	d.portal = &Portal{db: d, written: preparePortal(w), read: preparePortal(r)}
 	d.registry = &Registry{db: d, written: prepareRegistry(w), read: prepareRegistry(r)}
+	d.audience = &Audience{db: d, written: prepareAudience(w), read: prepareAudience(r)}
 	d.statements = w.all
 	return fault(d.path, errors.Join(w.err, r.err))
 }
@@ -119,6 +121,9 @@ func (d *Database) Portal() *Portal { return d.portal }
 
 // Registry returns the registry's store.
 func (d *Database) Registry() *Registry { return d.registry }
+
+// Audience returns the store of the provider's audience.
+func (d *Database) Audience() *Audience { return d.audience }
 
 // Close waits for the changes that have begun and closes the database. What
 // comes later is refused with ErrClosed. A second Close does nothing.
@@ -165,6 +170,9 @@ func openPool(path string, n int, more ...string) (*sql.DB, error) {
 		"_foreign_keys=1",
 		"_pragma=fullfsync(1)", // where fsync alone does not reach the disk
 		"_pragma=journal_size_limit(67108864)",
+		// In pages: the log goes back into the file less often than by default, as
+		// that is a sync and scattered writes.
+		"_pragma=wal_autocheckpoint(8192)",
 		"_defensive=1", "_dqs=0", "_error_rc=1",
 	}, more...), "&")
 	connector, err := sqlite.NewConnector(name)

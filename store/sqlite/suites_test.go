@@ -8,6 +8,8 @@ import (
 
 	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/portal/portaltest"
+	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/providertest"
 	"github.com/heraldpush/herald/registry"
 	"github.com/heraldpush/herald/registry/registrytest"
 )
@@ -45,6 +47,17 @@ func TestRegistry(t *testing.T) {
 			registrytest.Run(t, func(t *testing.T) (registry.Store, func() registry.Store) {
 				d := open(t, newPath(t))
 				return d.Registry(), func() registry.Store { d = again(t, d); return d.Registry() }
+			})
+		})
+	}
+}
+
+func TestAudience(t *testing.T) {
+	for name, again := range again {
+		t.Run(name, func(t *testing.T) {
+			providertest.Audience(t, func(t *testing.T) (audience.Store, func() audience.Store) {
+				d := open(t, newPath(t))
+				return d.Audience(), func() audience.Store { d = again(t, d); return d.Audience() }
 			})
 		})
 	}

@@ -1,0 +1,247 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+
+	"github.com/heraldpush/herald/provider/audience"
+)
+
+// Change implements audience.Store. What changes nothing does not wait for who
+// does.
+func (a *Audience) Change(ctx context.Context, app audience.AppNumber, id audience.InstallationID, f func(audience.Installation) (audience.Installation, bool, error)) (audience.Installation, error) {
+	before, _, err := a.find(ctx, &a.read, app, id)
+	if err != nil {
+		return audience.Installation{}, err
+	}
+	if _, changed, err := f(before.Installation); err != nil || !changed {
+		return before.Installation, err
+	}
+	return a.carryOutChange(&pending{ctx: ctx, app: app, id: id, f: f}) //nolint:contextcheck // a batch is not that of one caller
+}
+
+// change is a statement that is carried out.
+type change struct {
+	stmt *sql.Stmt
+	args []any
+}
+
+// carryOut carries out changes, until one fails.
+func (a *Audience) carryOut(ctx context.Context, changes ...change) error {
+	for _, c := range changes {
+		if _, err := c.stmt.ExecContext(ctx, c.args...); err != nil {
+			return fault(a.db.path, err)
+		}
+	}
+	return nil
+}
+
+// row is what is stored of an installation itself.
+type row struct {
+	person           sql.NullInt64
+	created, updated sql.NullInt64
+	body             []byte
+}
+
+// rowOf returns the row of an installation, but for its person.
+func rowOf(i *audience.Installation) (r row, err error) {
+	var cerr, uerr, berr error
+	r.created, cerr = nanoseconds(i.CreatedAt)
+	r.updated, uerr = nanoseconds(i.UpdatedAt)
+	r.body, berr = bodyOf(i)
+	for n := range i.Destinations {
+		_, err = standingArgs(&i.Destinations[n].Standing)
+		cerr = errors.Join(cerr, err)
+	}
+	return r, errors.Join(cerr, uerr, berr)
+}
+
+// samePerson reports whether two installations name the same aliases.
+func samePerson(a, b *audience.Installation) bool { return slices.Equal(a.Person, b.Person) }
+
+// put stores an installation in the place of what was there.
+func (a *Audience) put(ctx context.Context, app audience.AppNumber, before *enrolled, after *audience.Installation, r row, known bool) error {
+	c := change{a.written.update, []any{r.person, int64(after.Sequence), r.created, r.updated, r.body, app, after.Ordinal}}
+	if !known {
+		c = change{a.written.enter, append(c.args, string(after.ID))}
+	}
+	if err := a.carryOut(ctx, c); err != nil {
+		return err
+	}
+	if err := a.putTags(ctx, app, after.Ordinal, before.Tags, after.Tags); err != nil {
+		return err
+	}
+	return a.putDestinations(ctx, app, after.Ordinal, before.Destinations, after.Destinations)
+}
+
+// personOf returns the person who has the aliases, a new one if nobody has any of
+// them; none for no aliases. It reports whether they are one person's, and has
+// changed nothing if not.
+func (a *Audience) personOf(ctx context.Context, app audience.AppNumber, aliases []audience.Alias, c *numbers) (person sql.NullInt64, are bool, err error) {
+	w := &a.written
+	var unknown []audience.Alias
+	for _, alias := range aliases {
+		var p int64
+		err := w.alias.QueryRowContext(ctx, app, alias.Label, alias.ID).Scan(&p)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			unknown = append(unknown, alias)
+			continue
+		case err != nil:
+			return person, false, fault(a.db.path, err)
+		case person.Valid && person.Int64 != p:
+			return person, false, nil
+		}
+		person = sql.NullInt64{Int64: p, Valid: true}
+	}
+	if len(unknown) > 0 && !person.Valid {
+		c.persons++
+		c.changed = true
+		person = sql.NullInt64{Int64: c.persons, Valid: true}
+	}
+	for _, alias := range unknown {
+		if err := a.carryOut(ctx, change{w.putAlias, []any{app, alias.Label, alias.ID, person}}); err != nil {
+			return person, false, err
+		}
+	}
+	return person, true, nil
+}
+
+// putTags stores the tags of an installation in the place of those before.
+func (a *Audience) putTags(ctx context.Context, app audience.AppNumber, o audience.Ordinal, before, after []string) error {
+	for _, tag := range before {
+		if slices.Contains(after, tag) {
+			continue
+		}
+		if err := a.carryOut(ctx, change{a.written.removeTag, []any{app, tag, o}}); err != nil {
+			return err
+		}
+	}
+	for _, tag := range after {
+		if slices.Contains(before, tag) {
+			continue
+		}
+		if err := a.carryOut(ctx, change{a.written.putTag, []any{app, tag, o}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putDestinations stores the destinations of an installation in the place of those
+// before.
+func (a *Audience) putDestinations(ctx context.Context, app audience.AppNumber, o audience.Ordinal, before, after []audience.Destination) error {
+	find := func(all []audience.Destination, d *audience.Destination) int {
+		return slices.IndexFunc(all, func(e audience.Destination) bool {
+			return d.Kind == e.Kind && d.Name == e.Name && d.Environment == e.Environment
+		})
+	}
+	for n := range before {
+		d := &before[n]
+		if find(after, d) >= 0 {
+			continue
+		}
+		if err := a.carryOut(ctx, change{a.written.removeDestination, []any{app, o, string(d.Kind), d.Name, d.Environment}}); err != nil {
+			return err
+		}
+	}
+	for n := range after {
+		d, was := &after[n], find(before, &after[n])
+		if was >= 0 && before[was] == *d {
+			continue
+		}
+		digest := digestOf(app, d.Environment, d.DeviceToken)
+		if was < 0 || before[was].DeviceToken != d.DeviceToken {
+			if err := a.carryOut(ctx, change{a.written.takeToken, []any{digest, app, d.Environment, []byte(d.DeviceToken), o}}); err != nil {
+				return err
+			}
+		}
+		s, err := standingArgs(&d.Standing)
+		if err != nil {
+			return err
+		}
+		row := []any{app, o, string(d.Kind), d.Name, d.Environment, []byte(d.DeviceToken), digest}
+		if err := a.carryOut(ctx, change{a.written.putDestination, append(row, s...)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// standingArgs returns a standing as it is stored: state, registered, accepted,
+// reason, reason_at, strikes, judged_by.
+func standingArgs(s *audience.Standing) ([]any, error) {
+	registered, rerr := nanoseconds(s.RegisteredAt)
+	accepted, aerr := nanoseconds(s.AcceptedAt)
+	reasonAt, derr := nanoseconds(s.ReasonAt)
+	if err := errors.Join(rerr, aerr, derr); err != nil {
+		return nil, err
+	}
+	var judgedBy []byte
+	if s.JudgedBy != [16]byte{} {
+		judgedBy = s.JudgedBy[:]
+	}
+	return []any{s.State, registered, accepted, string(s.Reason), reasonAt, s.Strikes, judgedBy}, nil
+}
+
+// remove removes an installation.
+func (a *Audience) remove(ctx context.Context, app audience.AppNumber, i *enrolled) error {
+	if err := a.putTags(ctx, app, i.Ordinal, i.Tags, nil); err != nil {
+		return err
+	}
+	return a.carryOut(
+		ctx,
+		change{a.written.removeDestinations, []any{app, i.Ordinal}},
+		change{a.written.remove, []any{app, i.Ordinal}},
+	)
+}
+
+// rulingsATurn bounds the rulings that are carried out while others wait.
+const rulingsATurn = 256
+
+// Rule implements audience.Store.
+func (a *Audience) Rule(ctx context.Context, app audience.AppNumber, rulings []audience.Ruling) error {
+	for some := range slices.Chunk(rulings, rulingsATurn) {
+		err := a.db.writer.change(ctx, func(ctx context.Context) error {
+			for n := range some {
+				if err := a.rule(ctx, app, &some[n]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Audience) rule(ctx context.Context, app audience.AppNumber, r *audience.Ruling) error {
+	args, err := standingArgs(&r.After)
+	if err != nil {
+		return err
+	}
+	registered, err := nanoseconds(r.Standing.RegisteredAt)
+	if err != nil {
+		return err
+	}
+	args = append(args, app, r.Ordinal, string(r.Kind), r.Name, r.Environment, []byte(r.DeviceToken), registered)
+	return a.carryOut(ctx, change{a.written.rule, args})
+}
+
+// Undo implements audience.Store.
+func (a *Audience) Undo(ctx context.Context, app audience.AppNumber, message [16]byte) (n int, err error) {
+	err = a.db.writer.change(ctx, func(ctx context.Context) error {
+		done, err := a.written.undo.ExecContext(ctx, app, message[:])
+		if err != nil {
+			return fault(a.db.path, err)
+		}
+		rows, err := done.RowsAffected()
+		n = int(rows)
+		return fault(a.db.path, err)
+	})
+	return n, err
+}
