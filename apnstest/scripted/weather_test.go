@@ -61,7 +61,7 @@ func TestFineWeather(t *testing.T) {
 // became of them, but the record has to agree with what it knows, and each push
 // has to be accounted for.
 func TestStorm(t *testing.T) {
-	const pushes = 500
+	const pushes = 300
 	synctest.Test(t, func(t *testing.T) {
 		// A client that is not ours may break a rule: it is not what is tested.
 		g := scripted.Config{Lenient: true}.New(t)
