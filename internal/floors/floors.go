@@ -42,6 +42,8 @@ var Map = map[string]Floor{
 	"device":   3, // the device agent
 	"provider": 3, // the push server
 
+	"apnsclient/apnsprom": 3, // metrics of the client library
+
 	"device/agent": 4, // the program around the device: apps of any language
 
 	"admin":   4, // the platform's own HTTP API
@@ -65,7 +67,8 @@ var Map = map[string]Floor{
 // goes for conformance, which has the portal make what it needs, as any
 // caller of the API may.
 var Narrow = map[string][]string{
-	"apnsclient/payload": {"apns"},
+	"apnsclient/payload":  {"apns"},
+	"apnsclient/apnsprom": {"apns", "apnsclient"},
 
 	"device":       {"apns", "wire", "credential"},
 	"device/agent": {"apns", "wire", "device"},
