@@ -13,7 +13,7 @@ import (
 // maxClientOutBytes is how much may wait to be written before Start returns
 // ErrFull and bodies stay in their queue: a peer that does not read is not sent
 // more, and what was never sent is not lost.
-const maxClientOutBytes = 256 << 10
+const maxClientOutBytes = 512 << 10
 
 // errCallTooLarge is why a call does not fit the peer's SETTINGS_MAX_HEADER_LIST_SIZE.
 var errCallTooLarge = errors.New("header fields larger than the peer's SETTINGS_MAX_HEADER_LIST_SIZE")
@@ -159,9 +159,11 @@ func (c *ClientConn) idle(now time.Time) {
 }
 
 // signal has the output written. While the read loop is at work it will see to
-// that before it waits for input. c.mu is held.
+// that before it waits for input, unless there is enough of it for a write. c.mu is
+// held.
 func (c *ClientConn) signal() {
-	if !c.parked || c.awake || c.writing || c.out.size() == 0 {
+	n := c.out.size()
+	if c.awake || c.writing || n == 0 || !c.parked && n < eagerOutBytes {
 		return
 	}
 	c.awake = true
