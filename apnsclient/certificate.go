@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -17,6 +18,7 @@ import (
 type pushCertificate struct {
 	credential.PushCertificate
 	leaf *x509.Certificate
+	pair *tls.Certificate
 }
 
 func readCertificate(c *tls.Certificate) (*pushCertificate, error) {
@@ -33,7 +35,7 @@ func readCertificate(c *tls.Certificate) (*pushCertificate, error) {
 			return nil, fmt.Errorf("push sender: reading the certificate: %w", err)
 		}
 	}
-	p := &pushCertificate{leaf: leaf}
+	p := &pushCertificate{leaf: leaf, pair: c}
 	var err error
 	if p.PushCertificate, err = credential.ParsePushCertificate(leaf); errors.Is(err, credential.ErrNotPush) {
 		return nil, &CheckError{
@@ -61,6 +63,19 @@ func (p *pushCertificate) topics() string {
 		s[i] = string(t)
 	}
 	return strings.Join(s, ", ")
+}
+
+// app returns the bundle ID that all its topics are of, empty if there are several.
+func (p *pushCertificate) app() apns.Topic {
+	var app apns.Topic
+	for _, t := range p.Topics {
+		if id := t.BundleID(); app == "" {
+			app = id
+		} else if id != app {
+			return ""
+		}
+	}
+	return app
 }
 
 // check says whether the certificate is good at the given time for the
@@ -91,4 +106,52 @@ func (p *pushCertificate) check(e apns.Environment, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// presented is the certificate of a sender, which its file may replace. It is safe
+// for concurrent use.
+type presented struct {
+	environment apns.Environment
+	file        *CertificateFile // nil if there is never another
+	current     atomic.Pointer[pushCertificate]
+}
+
+// newPresented returns what a sender presents: c, or what is in the file. The
+// error is a *CheckError for one that can not do the work.
+func newPresented(e apns.Environment, c *tls.Certificate, file *CertificateFile) (*presented, error) {
+	if file != nil {
+		c = file.Certificate()
+	}
+	first, err := readCertificate(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := first.check(e, time.Now()); err != nil {
+		return nil, err
+	}
+	p := &presented{environment: e, file: file}
+	p.current.Store(first)
+	return p, nil
+}
+
+// get returns what to present on a new connection.
+func (p *presented) get() (*tls.Certificate, error) { return p.newest().pair, nil }
+
+// newest looks whether there is another certificate in the file, and returns the
+// one to use from now on. One that is good for nothing is left there.
+func (p *presented) newest() *pushCertificate {
+	old := p.current.Load()
+	if p.file == nil {
+		return old
+	}
+	pair := p.file.Certificate()
+	if pair == old.pair {
+		return old
+	}
+	c, err := readCertificate(pair)
+	if err != nil || c.check(p.environment, time.Now()) != nil {
+		return old
+	}
+	p.current.Store(c)
+	return c
 }

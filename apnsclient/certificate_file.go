@@ -11,8 +11,8 @@ import (
 )
 
 // CertificateFile is a push certificate with its private key in a file, a .p12 or
-// a .pem, that is read again when it was replaced. Its method Certificate is a
-// Config.CertificateSource. It is safe for concurrent use, and prints no secret.
+// a .pem, that is read again when it was replaced. It is safe for concurrent use,
+// and prints no secret.
 type CertificateFile struct {
 	file *credentialFile[*tls.Certificate]
 }
@@ -51,10 +51,8 @@ func parseIdentity(data []byte, password string) (*tls.Certificate, error) {
 
 // Certificate returns the certificate that the file holds. Where the file has
 // changed since the last call, it is read again; where it cannot be, the one
-// from before stays, and OnChange is told. The error is always nil.
-func (c *CertificateFile) Certificate() (*tls.Certificate, error) {
-	return c.file.get(), nil
-}
+// from before stays, and OnChange is told.
+func (c *CertificateFile) Certificate() *tls.Certificate { return c.file.get() }
 
 // Expires returns when the certificate that the file holds ends to be valid.
 func (c *CertificateFile) Expires() time.Time {

@@ -50,10 +50,20 @@ func (s *Sender) checkNotification(n *apns.Notification) error {
 	if err := checkPayload(n); err != nil {
 		return err
 	}
-	if s.certificate != nil {
-		return s.certificate.check(s.environment, time.Now())
+	return s.checkCertificate()
+}
+
+// checkCertificate says whether the certificate is good now, and looks for
+// another in its file where it is not.
+func (s *Sender) checkCertificate() error {
+	if s.presented == nil {
+		return nil
 	}
-	return nil
+	now := time.Now()
+	if err := s.certificate().check(s.environment, now); err == nil {
+		return nil
+	}
+	return s.presented.newest().check(s.environment, now)
 }
 
 func checkToken(to apns.DeviceToken) error {
@@ -74,16 +84,16 @@ func checkToken(to apns.DeviceToken) error {
 }
 
 func (s *Sender) checkTopic(n *apns.Notification) error {
-	switch {
-	case n.Topic == "" && s.certificate == nil:
+	switch certificate := s.certificate(); {
+	case n.Topic == "" && certificate == nil:
 		return &CheckError{
 			apns.MissingTopic, "there is no topic",
 			"a push signed with a key needs one: the bundle ID of the app, with the suffix of its push type",
 		}
-	case n.Topic == "" && s.certificate.DefaultTopic == "":
+	case n.Topic == "" && certificate.DefaultTopic == "":
 		return &CheckError{
-			apns.MissingTopic, fmt.Sprintf("there is no topic, and the certificate %q is for several", s.certificate.name()),
-			"give one of " + s.certificate.topics(),
+			apns.MissingTopic, fmt.Sprintf("there is no topic, and the certificate %q is for several", certificate.name()),
+			"give one of " + certificate.topics(),
 		}
 	case n.Topic == "":
 		return nil
@@ -92,10 +102,10 @@ func (s *Sender) checkTopic(n *apns.Notification) error {
 			apns.BadTopic, fmt.Sprintf("the topic %.100q is none", string(n.Topic)),
 			"give the bundle ID of the app, with the suffix of its push type",
 		}
-	case s.certificate != nil && !s.certificate.AllowsTopic(n.Topic):
+	case certificate != nil && !certificate.AllowsTopic(n.Topic):
 		return &CheckError{
-			apns.TopicDisallowed, fmt.Sprintf("the certificate %q is not for the topic %q", s.certificate.name(), n.Topic),
-			"it is for " + s.certificate.topics(),
+			apns.TopicDisallowed, fmt.Sprintf("the certificate %q is not for the topic %q", certificate.name(), n.Topic),
+			"it is for " + certificate.topics(),
 		}
 	}
 	return nil
@@ -141,20 +151,26 @@ func printable(s string) bool {
 
 func checkPayload(n *apns.Notification) error {
 	limit := n.PushType.MaxPayloadBytes()
-	switch {
-	case len(n.Payload) == 0:
-		return &CheckError{
-			apns.PayloadEmpty, "the payload is empty",
-			`give a JSON object; the smallest is "{}"`,
-		}
-	case len(n.Payload) > limit:
+	if len(n.Payload) > limit {
 		return &CheckError{
 			apns.PayloadTooLarge,
 			fmt.Sprintf("the payload has %d bytes, %d more than the %d that a push of type %s may have",
 				len(n.Payload), len(n.Payload)-limit, limit, n.PushType),
 			"send less, and have the app fetch the rest",
 		}
-	case !n.Payload.IsObject():
+	}
+	return checkObject(n.Payload)
+}
+
+// checkObject checks what every payload is.
+func checkObject(p apns.Payload) error {
+	switch {
+	case len(p) == 0:
+		return &CheckError{
+			apns.PayloadEmpty, "the payload is empty",
+			`give a JSON object; the smallest is "{}"`,
+		}
+	case !p.IsObject():
 		return &CheckError{
 			apns.PayloadEmpty, "the payload is not a JSON object",
 			`give one, such as {"aps":{"alert":"Hello"}}`,

@@ -1,11 +1,11 @@
 package apnsclient
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,7 +85,7 @@ func TestLoadCertificate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := must[*tls.Certificate](t)(c.Certificate()); !got.Leaf.Equal(id.Certificate) {
+			if got := c.Certificate(); !got.Leaf.Equal(id.Certificate) {
 				t.Errorf("got %v, want the certificate", got.Leaf.Subject)
 			}
 			if got, want := c.Expires(), id.Certificate.NotAfter; !got.Equal(want) {
@@ -138,7 +138,7 @@ func TestCertificateIsReplaced(t *testing.T) {
 			heard = nil
 			for range 3 {
 				time.Sleep(lookAgainAfter)
-				if got := must[*tls.Certificate](t)(c.Certificate()); !got.Leaf.Equal(want.Certificate) {
+				if got := c.Certificate(); !got.Leaf.Equal(want.Certificate) {
 					t.Errorf("got the certificate until %v, want that until %v", got.Leaf.NotAfter, want.Certificate.NotAfter)
 				}
 			}
@@ -175,13 +175,13 @@ func TestCertificateIsLookedAtSeldom(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "push.pem")
 		replace(t, path, must[[]byte](t)(identity(t, root, time.Hour).MarshalPEM()))
 		c := must[*CertificateFile](t)(LoadCertificate(path, ""))
-		before := must[*tls.Certificate](t)(c.Certificate())
+		before := c.Certificate()
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
 		c.OnChange(func(err error) { t.Errorf("looked at once more: %v", err) })
 		time.Sleep(lookAgainAfter - 1)
-		if got := must[*tls.Certificate](t)(c.Certificate()); got != before {
+		if got := c.Certificate(); got != before {
 			t.Error("got another certificate")
 		}
 		c.OnChange(nil)
@@ -280,5 +280,64 @@ func TestCredentialFilesPrintNoSecret(t *testing.T) {
 	}
 	if _, err := LoadCertificate(path+"x", "secret"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want ErrNotExist", err)
+	}
+}
+
+// A sender presents the certificate that is in the file when it connects.
+func TestSenderPresentsTheNewCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var presented []time.Time
+		g := newGateway(t).serve(t, func(w http.ResponseWriter, r *http.Request) {
+			presented = append(presented, r.TLS.PeerCertificates[0].NotAfter)
+			w.Header().Set("Connection", "close")
+			accept(w, r)
+		})
+		path := filepath.Join(t.TempDir(), "push.pem")
+		first, second := identity(t, g.root, time.Hour), identity(t, g.root, 100*time.Hour)
+		other := must[credential.Identity](t)(otherEnvironment(t, g.root))
+		replace(t, path, must[[]byte](t)(first.MarshalPEM()))
+		cfg := g.config()
+		cfg.CertificateFile = must[*CertificateFile](t)(LoadCertificate(path, ""))
+		s := newSender(t, cfg)
+		push := func(want credential.Identity) {
+			t.Helper()
+			if _, err := s.Push(t.Context(), deviceToken, hello); err != nil {
+				t.Fatal(err)
+			}
+			if got := presented[len(presented)-1]; !got.Equal(want.Certificate.NotAfter) {
+				t.Errorf("got the certificate until %v, want that until %v", got, want.Certificate.NotAfter)
+			}
+			if got := s.CertificateExpires(); !got.Equal(want.Certificate.NotAfter) {
+				t.Errorf("got expiry %v, want %v", got, want.Certificate.NotAfter)
+			}
+			time.Sleep(lookAgainAfter)
+		}
+		push(first)
+		replace(t, path, must[[]byte](t)(other.MarshalPEM())) // of no use here
+		push(first)
+		time.Sleep(2 * time.Hour)
+		_, err := s.Push(t.Context(), deviceToken, hello)
+		if _, ok := errors.AsType[*CheckError](err); !ok || !strings.Contains(err.Error(), "expired") {
+			t.Errorf("got %v, want that the certificate has expired", err)
+		}
+		time.Sleep(lookAgainAfter)
+		replace(t, path, must[[]byte](t)(second.MarshalPEM()))
+		push(second)
+	})
+}
+
+// otherEnvironment issues a push certificate that is for the sandbox alone.
+func otherEnvironment(t *testing.T, root credential.Authority) (credential.Identity, error) {
+	t.Helper()
+	key, now := newKey(t), time.Now()
+	c, err := root.IssuePush(credential.PushProfile{
+		Kind: credential.PushSandbox, BundleID: topic, TeamID: "ABCDE12345", Organization: "Example",
+	}, key.Public(), credential.Validity{NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)})
+	return credential.Identity{Certificate: c, Key: key}, err
+}
+
+func TestSenderWithoutCertificateNeverExpires(t *testing.T) {
+	if got := newSender(t, newGateway(t).withKey(t)).CertificateExpires(); !got.IsZero() {
+		t.Errorf("got %v, want the zero time", got)
 	}
 }

@@ -70,6 +70,7 @@ type engineConfig struct {
 	maxLinks    int
 	maxStreams  int
 	maxPending  int
+	answerBytes int // kept of the body of an answer
 	failFast    bool
 	retry       Retry
 	hooks       Hooks
@@ -422,13 +423,9 @@ func (e *engine) afterRejection(f *flight, now time.Time) (again bool, pause tim
 	}
 	f.lastErr = r
 	switch {
-	case r.Reason == apns.ExpiredProviderToken && e.tokens != nil:
-		// Connections have been seen to serve badly after this answer.
-		e.retire(f.link)
-		return e.renew(f), 0
+	case e.renew(f, r.Reason):
+		return true, 0
 	case r.Reason == apns.TooManyProviderTokenUpdates && e.tokens != nil:
-		e.tokens.hold()
-		e.retire(f.link)
 		return false, 0
 	case r.Reason == apns.Shutdown:
 		e.retire(f.link)
@@ -444,24 +441,31 @@ func (e *engine) afterRejection(f *flight, now time.Time) (again bool, pause tim
 	return e.budget.take(), pause
 }
 
-// renew has another provider token signed in place of the one that f carried,
-// once, and reports whether there is another
+// renew tells the provider tokens of a refusal. It reports whether f is to be
+// tried with another one, which is done once
 // (docs/protocol/provider.md#provider-tokens).
-func (e *engine) renew(f *flight) bool {
-	if f.renewed {
+func (e *engine) renew(f *flight, reason apns.Reason) bool {
+	if e.tokens == nil {
+		return false
+	}
+	switch reason {
+	case apns.ExpiredProviderToken, apns.TooManyProviderTokenUpdates:
+		// Connections have been seen to serve badly after these answers.
+		e.retire(f.link)
+	default:
+	}
+	date := answer{fields: f.call.Answer}.field("date")
+	again, err := e.tokens.refused(f.token, reason, date)
+	if err != nil {
+		f.err = &UnsentError{Host: e.addr, Err: err}
+	}
+	if !again || f.renewed {
 		return false
 	}
 	f.renewed = true
-	another, _, err := e.tokens.replace(f.token)
-	if err != nil {
-		f.err = &UnsentError{Host: e.addr, Err: err}
-		return false
-	}
-	if another != "" {
-		f.attempts--
-		f.moves++
-	}
-	return another != ""
+	f.attempts--
+	f.moves++
+	return true
 }
 
 // afterFailure says whether f is to be tried again after an attempt without an

@@ -101,7 +101,7 @@ func (e *engine) connect(ctx context.Context, id uint64, pause time.Duration) (*
 		Indexed:            indexedFields,
 		Wanted:             wantedFields,
 		MaxStreams:         e.maxStreams,
-		MaxBodyBytes:       maxAnswerBytes,
+		MaxBodyBytes:       e.answerBytes,
 		MaxHeaderListBytes: maxAnswerHeaderBytes,
 		SettingsTimeout:    e.timeout,
 		WriteTimeout:       writeTimeout,

@@ -3,6 +3,7 @@ package apnsclient
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -105,6 +106,17 @@ func (p *ProviderTokens) KeyID() apns.KeyID {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.key.id
+}
+
+// fingerprint tells keys apart.
+func (p *ProviderTokens) fingerprint() [sha256.Size]byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b, err := p.key.key.PublicKey.Bytes()
+	if err != nil {
+		return [sha256.Size]byte{} // it is on no curve, and signs nothing
+	}
+	return sha256.Sum256(b)
 }
 
 // ClockSkew returns how far this machine's clock was ahead of the gateway's
@@ -211,22 +223,4 @@ func (p *ProviderTokens) renew(now time.Time) (string, error) {
 // monotonic one stands still while a machine sleeps, the other may be set.
 func age(since, now time.Time) time.Duration {
 	return max(now.Sub(since), now.Round(0).Sub(since.Round(0)))
-}
-
-// replace returns another token in place of refused, see refused.
-func (p *ProviderTokens) replace(refused string) (another string, signed bool, err error) {
-	before := p.current.Load()
-	again, err := p.refused(refused, apns.ExpiredProviderToken, "")
-	if !again {
-		return "", false, err
-	}
-	s := p.current.Load()
-	return s.token, s != before, nil
-}
-
-// hold keeps the current token for as long as the service wants.
-func (p *ProviderTokens) hold() {
-	if _, err := p.refused("", apns.TooManyProviderTokenUpdates, ""); err != nil {
-		return // it makes none
-	}
 }

@@ -164,8 +164,8 @@ func TestExpiredProviderTokenIsReplacedOnce(t *testing.T) {
 	})
 }
 
-// A token that is refused although it is young is not replaced: that would
-// only bring TooManyProviderTokenUpdates.
+// A token that is refused although it is young, and made by the gateway's clock, is
+// not replaced: that would only bring TooManyProviderTokenUpdates.
 func TestYoungProviderTokenIsNotReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen tokensSeen
@@ -186,16 +186,16 @@ func TestYoungProviderTokenIsNotReplaced(t *testing.T) {
 			}
 			time.Sleep(5 * time.Minute)
 		}
-		if seen.count() != 1 || g.requests.Load() != 3 {
-			t.Errorf("got %d provider tokens in %d requests, want 1 in 3", seen.count(), g.requests.Load())
+		if seen.count() != 2 || g.requests.Load() != 4 { // the second with the gateway's time
+			t.Errorf("got %d provider tokens in %d requests, want 2 in 4", seen.count(), g.requests.Load())
 		}
 		// Old enough now: one more is made, and one more request with it.
 		time.Sleep(10 * time.Minute)
 		if _, err := s.Push(t.Context(), deviceToken, hello); !errors.Is(err, apns.Reject(apns.ExpiredProviderToken, "")) {
 			t.Errorf("got %v, want ExpiredProviderToken", err)
 		}
-		if seen.count() != 2 || g.requests.Load() != 5 {
-			t.Errorf("got %d provider tokens in %d requests, want 2 in 5", seen.count(), g.requests.Load())
+		if seen.count() != 3 || g.requests.Load() != 6 {
+			t.Errorf("got %d provider tokens in %d requests, want 3 in 6", seen.count(), g.requests.Load())
 		}
 	})
 }
@@ -233,6 +233,52 @@ func TestTooManyProviderTokenUpdatesHoldsTheToken(t *testing.T) {
 			t.Errorf("got %d provider tokens after it, want 2", seen.count())
 		}
 	})
+}
+
+// A sender whose clock is wrong by hours finds the gateway's time, and goes on.
+func TestWrongClock(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		ahead time.Duration // the gateway's clock
+	}{{"behind", 3 * time.Hour}, {"ahead", -3 * time.Hour}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var seen tokensSeen
+				g := newGateway(t).serve(t, func(w http.ResponseWriter, r *http.Request) {
+					seen.add(bearer(r))
+					token, err := credential.ParseProviderToken(bearer(r))
+					if err != nil {
+						t.Error(err)
+					}
+					now := time.Now().Add(tt.ahead)
+					w.Header().Set("Date", dateOf(now))
+					switch age := now.Sub(token.IssuedAt); {
+					case age > time.Hour:
+						reply(w, r, 403, `{"reason":"ExpiredProviderToken"}`)
+					case age < -time.Hour:
+						reply(w, r, 403, `{"reason":"InvalidProviderToken"}`)
+					default:
+						accept(w, r)
+					}
+				})
+				cfg := g.withKey(t)
+				s := newSender(t, cfg)
+				for range 5 {
+					if _, err := s.Push(t.Context(), deviceToken, hello); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(25 * time.Minute)
+				}
+				// One was refused; the others are those of the hours.
+				if n := g.requests.Load(); n != 6 || seen.count() != 4 {
+					t.Errorf("got %d provider tokens in %d requests, want 4 in 6", seen.count(), n)
+				}
+				if got := cfg.ProviderTokens.ClockSkew(); got != -tt.ahead {
+					t.Errorf("got skew %v, want %v", got, -tt.ahead)
+				}
+			})
+		})
+	}
 }
 
 // What another token mends, and what it does not.

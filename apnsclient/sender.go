@@ -56,10 +56,15 @@ type Config struct {
 	VerifyConnection func(tls.ConnectionState) error
 
 	// Certificate is a push certificate with its private key, such as
-	// credential.Identity.TLS returns. Either it or ProviderTokens is
-	// required, not both: a gateway ignores provider tokens where there is a
-	// certificate.
+	// credential.Identity.TLS returns. Either it, CertificateFile or
+	// ProviderTokens is required, and no two of them: a gateway ignores
+	// provider tokens where there is a certificate.
 	Certificate *tls.Certificate
+
+	// CertificateFile is a push certificate in a file, see LoadCertificate. One
+	// that replaces it is presented on the connections that are made from then
+	// on.
+	CertificateFile *CertificateFile
 
 	// ProviderTokens signs the pushes instead of a certificate. Give the same
 	// one to all senders that use the key.
@@ -120,7 +125,7 @@ type Config struct {
 // another where one ends. It is safe for concurrent use; close it after use.
 type Sender struct {
 	environment apns.Environment
-	certificate *pushCertificate // nil with provider tokens
+	presented   *presented // nil with provider tokens
 	engine      *engine
 
 	ids ids
@@ -139,7 +144,10 @@ type Receipt struct {
 // New returns a Sender. It connects to nothing yet. The error is a *CheckError
 // for a certificate that can not do the work: it has expired, it is for the
 // other environment, or it is no push certificate.
-func New(cfg Config) (*Sender, error) {
+func New(cfg Config) (*Sender, error) { return open(cfg, maxAnswerBytes) }
+
+// open returns a Sender that keeps so many bytes of an answer.
+func open(cfg Config, answerBytes int) (*Sender, error) {
 	addr, host, err := cfg.address()
 	if err != nil {
 		return nil, err
@@ -152,14 +160,11 @@ func New(cfg Config) (*Sender, error) {
 		addr: addr, serverName: orDefault(cfg.ServerName, host), roots: cfg.Roots, verify: cfg.VerifyConnection,
 		dial: cfg.Dial, proxy: cfg.Proxy, noALPN: cfg.NoALPN, timeout: orDefault(cfg.Timeout, defaultTimeout),
 	}
-	if cfg.Certificate != nil {
-		if s.certificate, err = readCertificate(cfg.Certificate); err != nil {
+	if cfg.ProviderTokens == nil {
+		if s.presented, err = newPresented(cfg.Environment, cfg.Certificate, cfg.CertificateFile); err != nil {
 			return nil, err
 		}
-		if err := s.certificate.check(cfg.Environment, time.Now()); err != nil {
-			return nil, err
-		}
-		d.certificate = func() (*tls.Certificate, error) { return cfg.Certificate, nil }
+		d.certificate = s.presented.get
 	}
 	dialer, err := newDialer(d)
 	if err != nil {
@@ -175,6 +180,7 @@ func New(cfg Config) (*Sender, error) {
 		maxLinks:    orDefault(cfg.Connections, defaultConnections),
 		maxStreams:  orDefault(cfg.MaxConcurrentStreams, defaultStreams),
 		maxPending:  orDefault(cfg.MaxPending, defaultPending),
+		answerBytes: answerBytes,
 		failFast:    cfg.FailFast,
 		retry:       cfg.Retry.withDefaults(),
 		hooks:       cfg.Hooks,
@@ -184,11 +190,13 @@ func New(cfg Config) (*Sender, error) {
 
 // check says whether the parts of c fit together.
 func (c Config) check() error {
-	switch {
-	case c.Certificate == nil && c.ProviderTokens == nil:
+	switch certificate := c.Certificate != nil || c.CertificateFile != nil; {
+	case !certificate && c.ProviderTokens == nil:
 		return errors.New("push sender: no credential: give a certificate or provider tokens")
-	case c.Certificate != nil && c.ProviderTokens != nil:
+	case certificate && c.ProviderTokens != nil:
 		return errors.New("push sender: a certificate and provider tokens: give one, since a gateway would ignore the tokens")
+	case c.Certificate != nil && c.CertificateFile != nil:
+		return errors.New("push sender: a certificate and one in a file: give one of them")
 	case c.Timeout < 0 || c.IdleTimeout < 0 || c.MaxAge < 0:
 		return errors.New("push sender: a timeout is negative")
 	case c.Connections < 0 || c.MaxConcurrentStreams < 0 || c.MaxPending < 0 || c.Retry.Attempts < 0:
@@ -234,6 +242,24 @@ func orDefault[T comparable](v, d T) T {
 		return d
 	}
 	return v
+}
+
+// CertificateExpires returns when the certificate that s presents ends to be valid;
+// the zero time with provider tokens. A certificate is good for 13 months, and no
+// gateway says that its end is near.
+func (s *Sender) CertificateExpires() time.Time {
+	if s.presented == nil {
+		return time.Time{}
+	}
+	return s.presented.newest().leaf.NotAfter
+}
+
+// certificate returns what s presents now, nil with provider tokens.
+func (s *Sender) certificate() *pushCertificate {
+	if s.presented == nil {
+		return nil
+	}
+	return s.presented.current.Load()
 }
 
 // Environment returns the environment that s sends to.
