@@ -199,6 +199,25 @@ func NewSender(t testing.TB, cfg apnsclient.Config) *apnsclient.Sender {
 	return s
 }
 
+// NewChannels returns the channels of the sandbox for the team's push
+// certificate, closed at the end of the test.
+func (p *Platform) NewChannels(t testing.TB) *apnsclient.Channels {
+	t.Helper()
+	pair := p.Developer.Identity.TLS()
+	c, err := apnsclient.NewChannels(apnsclient.Config{
+		Environment: apns.Sandbox, Host: p.ChannelsAddr(apns.Sandbox), Roots: p.Roots, Dial: p.Dial, Certificate: &pair,
+	})
+	if err != nil {
+		t.Fatalf("apnstest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("apnstest: closing the channels: %v", err)
+		}
+	})
+	return c
+}
+
 // Phone is a virtual device in the sandbox, with the team's app on it.
 type Phone struct {
 	*device.Device

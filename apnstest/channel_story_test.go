@@ -1,73 +1,43 @@
 package apnstest_test
 
 import (
-	"crypto/tls"
-	"io"
-	"net/http"
 	"strconv"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/apnsclient"
 	"github.com/heraldpush/herald/apnstest"
 	"github.com/heraldpush/herald/device"
 )
 
-// publisher is a provider that knows nothing of Herald: an HTTP client with the
-// team's certificate.
+// publisher is a provider with the team's certificate.
 type publisher struct {
 	t        *testing.T
-	platform *apnstest.Platform
-	http     http.Client
+	sender   *apnsclient.Sender
+	channels *apnsclient.Channels
 }
 
 func newPublisher(t *testing.T, p *apnstest.Platform) *publisher {
 	t.Helper()
-	transport := &http.Transport{
-		DialContext: p.Dial, ForceAttemptHTTP2: true,
-		TLSClientConfig: &tls.Config{RootCAs: p.Roots, Certificates: []tls.Certificate{p.Developer.Identity.TLS()}},
-	}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &publisher{t: t, platform: p, http: http.Client{Transport: transport}}
+	return &publisher{t, p.NewSender(t), p.NewChannels(t)}
 }
-
-// ask makes a request, which must be answered with a status, and returns the
-// channel ID of the answer.
-func (p *publisher) ask(want int, method, address, path, body string, headers map[string]string) apns.ChannelID {
-	p.t.Helper()
-	req, err := http.NewRequestWithContext(p.t.Context(), method, "https://"+address+path, strings.NewReader(body))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	for name, value := range headers {
-		req.Header.Set(name, value)
-	}
-	resp, err := p.http.Do(req)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != want {
-		p.t.Fatalf("%s %s: got %d %s, %v, want %d", method, path, resp.StatusCode, text, err, want)
-	}
-	return apns.ChannelID(resp.Header.Get("apns-channel-id"))
-}
-
-const channelsPath = "/1/apps/" + string(apnstest.Topic) + "/channels"
 
 func (p *publisher) create(policy apns.StoragePolicy) apns.ChannelID {
 	p.t.Helper()
-	return p.ask(http.StatusCreated, http.MethodPost, p.platform.ChannelsAddr(apns.Sandbox), channelsPath,
-		`{"message-storage-policy":`+strconv.Itoa(int(policy))+`,"push-type":"LiveActivity"}`, nil)
+	id, err := p.channels.Create(p.t.Context(), apnstest.Topic, policy)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return id
 }
 
 func (p *publisher) remove(id apns.ChannelID) {
 	p.t.Helper()
-	p.ask(http.StatusNoContent, http.MethodDelete, p.platform.ChannelsAddr(apns.Sandbox), channelsPath, "",
-		map[string]string{"apns-channel-id": string(id)})
+	if err := p.channels.Delete(p.t.Context(), apnstest.Topic, id); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // score returns the payload of a score.
@@ -78,14 +48,13 @@ func score(n int) string {
 // broadcast sends a score that is stored for a time, or not at all if that is zero.
 func (p *publisher) broadcast(id apns.ChannelID, n int, storedFor time.Duration) {
 	p.t.Helper()
-	expiration := "0"
+	message := apns.Notification{Topic: apnstest.Topic, Expiration: apns.DoNotStore, Payload: apns.Payload(score(n))}
 	if storedFor != 0 {
-		expiration = strconv.FormatInt(time.Now().Add(storedFor).Unix(), 10)
+		message.Expiration = apns.ExpiresAt(time.Now().Add(storedFor))
 	}
-	p.ask(http.StatusOK, http.MethodPost, p.platform.GatewayAddr(apns.Sandbox), "/4/broadcasts/apps/"+string(apnstest.Topic), score(n),
-		map[string]string{
-			"apns-channel-id": string(id), "apns-push-type": "liveactivity", "apns-priority": "10", "apns-expiration": expiration,
-		})
+	if _, err := p.sender.Broadcast(p.t.Context(), id, message); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // subscribe has the app on a phone follow a channel, and waits until it does.
@@ -116,7 +85,7 @@ func wantSilence(t *testing.T, phones ...*apnstest.Phone) {
 	}
 }
 
-// TestBroadcast follows broadcasts from a provider's HTTP request to the apps of
+// TestBroadcast follows broadcasts from a provider's request to the apps of
 // devices that are there, away and late, on both kinds of channels.
 func TestBroadcast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
