@@ -67,6 +67,11 @@ func (s *Sender) PushAll(ctx context.Context, pushes iter.Seq[Push]) iter.Seq[Re
 			b.hand(ctx, func(Result) bool { return true })
 		}
 		feeder.Wait()
+		for f := b.spare; f != nil; {
+			next := f.beside[inQueue].next
+			s.engine.release(f)
+			f = next
+		}
 		if b.panicked != nil {
 			panic(b.panicked)
 		}

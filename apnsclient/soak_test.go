@@ -137,7 +137,7 @@ func (e *ends) add(to apns.DeviceToken, id apns.NotificationID, err error) {
 // wrong: each push ends in exactly one outcome, and that one tells the truth.
 // Nothing is sent twice unless it was allowed, and in the end nothing is left.
 func TestSoak(t *testing.T) {
-	runs := 12
+	runs := 6
 	if os.Getenv("HERALD_LONG") == "1" {
 		runs = 500
 	}

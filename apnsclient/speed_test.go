@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"iter"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -66,6 +67,57 @@ func newSink(tb testing.TB) Config {
 	c.Dial = nil
 	c.ServerName, c.Host = c.Host, ln.Addr().String()
 	return c
+}
+
+// TestAllocations bounds what a push allocates, sink included.
+func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	s := newSender(t, newSink(t))
+	n := hello // without a push type: it is inferred each time
+	const pushes, at = 20_000, 100
+	alone := func() {
+		var senders sync.WaitGroup
+		for range at {
+			senders.Go(func() {
+				for range pushes / at {
+					if _, err := s.Push(context.Background(), deviceToken, n); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		senders.Wait()
+	}
+	inBulk := func() {
+		for r := range s.PushAll(context.Background(), repeated(pushes, &n)) {
+			if r.Err != nil {
+				t.Error(r.Err)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		push func()
+		most float64 // a push
+	}{
+		{"one by one", alone, 1},
+		{"in bulk", inBulk, 0.2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.push() // what is kept for the next ones
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			tt.push()
+			runtime.ReadMemStats(&after)
+			got := float64(after.Mallocs-before.Mallocs) / pushes
+			t.Logf("%.3f allocations a push", got)
+			if got > tt.most {
+				t.Errorf("got %.3f allocations a push, want %v at most", got, tt.most)
+			}
+		})
+	}
 }
 
 func BenchmarkPush(b *testing.B) {

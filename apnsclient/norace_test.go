@@ -1,0 +1,5 @@
+//go:build !race
+
+package apnsclient
+
+const raceEnabled = false
