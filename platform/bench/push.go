@@ -82,8 +82,10 @@ func (r *pushRun) all(ctx context.Context) (err error) {
 		return nil
 	}
 	for _, kind := range silences {
-		if err := r.silence(ctx, kind); err != nil {
-			return fmt.Errorf("%s, %s: %w", PushSilent, kind, err)
+		for _, bulk := range []bool{false, true} {
+			if err := r.silence(ctx, kind, bulk); err != nil {
+				return fmt.Errorf("%s, %s: %w", PushSilent, kind, err)
+			}
 		}
 	}
 	return nil
@@ -168,8 +170,9 @@ func (r *pushRun) measure(ctx context.Context, phase PushPhase, name string) (on
 
 // silence has the library push to a sink that falls silent once the connection
 // is there.
-func (r *pushRun) silence(ctx context.Context, kind silence) error {
+func (r *pushRun) silence(ctx context.Context, kind silence, bulk bool) error {
 	plan := r.cfg.plan(PushSilent, Herald)
+	plan.Bulk = bulk
 	plan.Target = r.target
 	if _, err := r.sink.ask(order{Do: orderManner, Manner: &sinkManner{}}); err != nil {
 		return err
@@ -182,7 +185,11 @@ func (r *pushRun) silence(ctx context.Context, kind silence) error {
 		return err
 	}
 	r.silent = append(r.silent, silentSample{kind, result})
-	r.cfg.Progress(fmt.Sprintf("silent         %-14s  %d pushes ended: %v", kind, result.Pushes, result.Failed))
+	how := PushBlocking
+	if bulk {
+		how = PushBulk
+	}
+	r.cfg.Progress(fmt.Sprintf("silent        %-9s  %-14s  %d pushes ended: %v", how, kind, result.Pushes, result.Failed))
 	return nil
 }
 

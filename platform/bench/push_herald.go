@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/apnsclient"
@@ -18,8 +19,12 @@ func ownPeers() []Peer {
 // heraldPusher is the library.
 type heraldPusher struct {
 	sender *apnsclient.Sender
-	to     []apns.DeviceToken   // of pushTokens
-	pushes []*apns.Notification // of pushIDs
+	load   *PushLoad
+	to     []apns.DeviceToken // of pushTokens
+	what   apns.Notification  // the same for all, but for its ID
+	// numbers are of the pushes that are under way, by their number modulo
+	// pushIDs.
+	numbers [pushIDs]int64
 }
 
 func openHerald(_ context.Context, l *PushLoad) (Pusher, error) {
@@ -31,9 +36,12 @@ func openHerald(_ context.Context, l *PushLoad) (Pusher, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := new(heraldPusher)
+	h := &heraldPusher{load: l, what: apns.Notification{
+		Topic: l.Topic, PushType: apns.PushTypeAlert, Priority: Priority, Expiration: apns.ExpiresAt(Expiration()), Payload: l.Payload,
+	}}
 	h.sender, err = apnsclient.New(apnsclient.Config{
 		Environment: environment, Host: l.Address, ServerName: l.ServerName, Roots: l.Roots, ProviderTokens: tokens, Timeout: l.Timeout,
+		Connections: 1, MaxConcurrentStreams: l.Streams,
 	})
 	if err != nil {
 		return nil, err
@@ -45,19 +53,44 @@ func openHerald(_ context.Context, l *PushLoad) (Pusher, error) {
 		}
 		h.to = append(h.to, to)
 	}
-	for i := range int64(pushIDs) {
-		h.pushes = append(h.pushes, &apns.Notification{
-			ID: apns.NotificationID(l.ID(i)), Topic: l.Topic, PushType: apns.PushTypeAlert, Priority: Priority,
-			Expiration: apns.ExpiresAt(Expiration()), Payload: l.Payload,
-		})
-	}
 	return h, nil
 }
 
 // Push implements Pusher.
 func (h *heraldPusher) Push(ctx context.Context, i int64) error {
-	_, err := h.sender.Push(ctx, h.to[i%pushTokens], *h.pushes[i%pushIDs])
+	n := h.what
+	n.ID = apns.NotificationID(h.load.ID(i))
+	_, err := h.sender.Push(ctx, h.to[i%pushTokens], n)
 	return err
+}
+
+// PushAll implements BulkPusher.
+func (h *heraldPusher) PushAll(ctx context.Context, pushes iter.Seq[int64]) iter.Seq2[int64, error] {
+	return func(yield func(int64, error) bool) {
+		for r := range h.sender.PushAll(ctx, h.bulk(pushes)) {
+			i := int64(-1)
+			if number, ok := r.Owner.(*int64); ok {
+				i = *number
+			}
+			if !yield(i, r.Err) {
+				return
+			}
+		}
+	}
+}
+
+// bulk returns the pushes with the given numbers.
+func (h *heraldPusher) bulk(pushes iter.Seq[int64]) iter.Seq[apnsclient.Push] {
+	return func(yield func(apnsclient.Push) bool) {
+		for i := range pushes {
+			number := &h.numbers[i%pushIDs]
+			*number = i
+			p := apnsclient.Push{To: h.to[i%pushTokens], Notification: &h.what, ID: apns.NotificationID(h.load.ID(i)), Owner: number}
+			if !yield(p) {
+				return
+			}
+		}
+	}
 }
 
 // Close implements Pusher.

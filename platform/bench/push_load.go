@@ -278,9 +278,12 @@ func (s *sender) pushAll(ctx context.Context, to BulkPusher, first, n int64) {
 	var ended int64
 	for i, err := range to.PushAll(ctx, numbers) {
 		ended++
-		if err != nil {
+		switch k := i - first; {
+		case err != nil:
 			s.fail(err)
-		} else if k := i - first; k%sampleEvery == 0 {
+		case k < 0 || k >= n:
+			s.fail(fmt.Errorf("push %d ended, which nobody asked for", i))
+		case k%sampleEvery == 0:
 			s.latencies[k/sampleEvery] = time.Since(begun[k/sampleEvery])
 		}
 	}

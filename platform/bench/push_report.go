@@ -71,6 +71,7 @@ type PushRow struct {
 // SilentRow is how the library fared with a sink that fell silent.
 type SilentRow struct {
 	Silence    string           `json:"silence"`
+	InBulk     bool             `json:"in_bulk"` // or with so many goroutines
 	Goroutines int              `json:"goroutines"`
 	Pushes     int64            `json:"pushes"`
 	Ended      map[string]int64 `json:"ended"` // by how
@@ -105,7 +106,7 @@ func (r *pushRun) report() *PushReport {
 	}
 	for _, s := range r.silent {
 		rep.Silent = append(rep.Silent, SilentRow{
-			Silence: string(s.kind), Goroutines: silentGoroutines, Pushes: s.Pushes, Ended: s.Failed, Seconds: s.Wall.Seconds(),
+			Silence: string(s.kind), InBulk: s.InBulk, Goroutines: silentGoroutines, Pushes: s.Pushes, Ended: s.Failed, Seconds: s.Wall.Seconds(),
 			Before: s.Before, Most: s.Most, After: s.After,
 		})
 	}
@@ -186,7 +187,7 @@ func (r *PushReport) WriteTo(w io.Writer) (int64, error) {
 			"x herald: CPU against the library's in the same round.\n")
 	}
 	if len(r.Silent) > 0 {
-		fmt.Fprintf(&b, "\n%s: the sink falls silent, with %d goroutines that push with a timeout of %g ms\n", PushSilent, r.Silent[0].Goroutines, s.TimeoutMilli)
+		fmt.Fprintf(&b, "\n%s: the sink falls silent, with %d goroutines that push, or in bulk, and a timeout of %g ms\n", PushSilent, r.Silent[0].Goroutines, s.TimeoutMilli)
 		writeSilent(&b, r.Silent)
 	}
 	n, err := io.WriteString(w, b.String())
@@ -227,13 +228,17 @@ func (p *PushRows) write(b *strings.Builder) {
 
 func writeSilent(b *strings.Builder, rows []SilentRow) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprint(t, "the sink\tpushes\tseconds\tRSS MiB before\tmost\tafter\t ended\t\n")
+	_, _ = fmt.Fprint(t, "the sink\tpushes\t\tseconds\tRSS MiB before\tmost\tafter\t ended\t\n")
 	for _, r := range rows {
 		var ended []string
 		for _, how := range slices.Sorted(maps.Keys(r.Ended)) {
 			ended = append(ended, fmt.Sprintf("%d %s", r.Ended[how], how))
 		}
-		_, _ = fmt.Fprintf(t, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t %s\t\n", r.Silence, r.Pushes, r.Seconds,
+		how := PushBlocking
+		if r.InBulk {
+			how = PushBulk
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%d\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t %s\t\n", r.Silence, r.Pushes, how, r.Seconds,
 			float64(r.Before)/(1<<20), float64(r.Most)/(1<<20), float64(r.After)/(1<<20), strings.Join(ended, ", "))
 	}
 	_ = t.Flush()

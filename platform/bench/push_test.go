@@ -43,6 +43,9 @@ func TestPush(t *testing.T) {
 			if row.Pushes != want {
 				t.Errorf("%s, %s: got %d pushes, want %d", p.Phase, row.Sender, row.Pushes, want)
 			}
+			if got, want := row.InBulk, p.Phase == PushBulk && row.Sender == Herald; got != want {
+				t.Errorf("%s, %s: in bulk: got %v, want %v", p.Phase, row.Sender, got, want)
+			}
 			if row.CPU.Median <= 0 || row.Pushed.Median <= 0 || row.P50.Median <= 0 || row.ToHerald.Median <= 0 {
 				t.Errorf("%s, %s: not measured: %+v", p.Phase, row.Sender, row)
 			}
@@ -68,10 +71,10 @@ func TestPush(t *testing.T) {
 			t.Errorf("silent, %s: got %v of %d pushes, want all either sent and not answered or not sent", s.Silence, s.Ended, s.Pushes)
 		}
 	}
-	if got, want := len(r.Silent), len(silences); got != want {
+	if got, want := len(r.Silent), 2*len(silences); got != want {
 		t.Errorf("got %d ways to be silent, want %d", got, want)
 	}
-	if got, want := len(lines), 2*4+len(silences); got != want {
+	if got, want := len(lines), 2*4+2*len(silences); got != want {
 		t.Errorf("got %d lines of progress, want %d", got, want)
 	}
 	if r.UsPerPush == nil || r.UsPerPushBlocking == nil || r.RatioNetHTTP == nil || r.RatioNetHTTPBlocking == nil || r.RatioSideshow != nil {
@@ -95,6 +98,7 @@ func TestPushProfile(t *testing.T) {
 type fakePusher struct {
 	refuse int64
 	forget bool // one push
+	other  bool // has ended instead of the first
 }
 
 func (f *fakePusher) Push(_ context.Context, i int64) error {
@@ -110,6 +114,9 @@ func (f *fakePusher) PushAll(ctx context.Context, pushes iter.Seq[int64]) iter.S
 			if f.forget {
 				f.forget = false
 				continue
+			}
+			if f.other {
+				i, f.other = -1, false
 			}
 			if !yield(i, f.Push(ctx, i)) {
 				return
@@ -132,6 +139,7 @@ func TestSender(t *testing.T) {
 		{"one refused", &fakePusher{refuse: 7}, false, map[string]int64{"refused": 1}},
 		{"bulk", &fakePusher{}, true, map[string]int64{}},
 		{"one refused in bulk", &fakePusher{refuse: 7}, true, map[string]int64{"refused": 1}},
+		{"one of another in bulk", &fakePusher{other: true}, true, map[string]int64{"push -1 ended, which nobody asked for": 1}},
 		{"one lost in bulk", &fakePusher{forget: true}, true, map[string]int64{"99 of 100 pushes ended": 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -229,7 +237,7 @@ func TestPushSchema(t *testing.T) {
 	"sender":"","in_bulk":false,"pushes":0,
 	"cpu_us_per_push":FIGURE,"cpu_to_herald":FIGURE,"pushes_per_s":FIGURE,"allocs_per_push":FIGURE,"alloc_bytes_per_push":FIGURE,
 	"p50_us":FIGURE,"p99_us":FIGURE,"connections":FIGURE,"round_trip_us":FIGURE,"share_of_streams_per_rtt":FIGURE}]}],
-"silent":[{"silence":"","goroutines":0,"pushes":0,"ended":null,"seconds":0,"rss_before_bytes":0,"rss_most_bytes":0,"rss_after_bytes":0}],
+"silent":[{"silence":"","in_bulk":false,"goroutines":0,"pushes":0,"ended":null,"seconds":0,"rss_before_bytes":0,"rss_most_bytes":0,"rss_after_bytes":0}],
 "us_per_push":1.5,"ratio_sideshow":30,"ratio_nethttp":20,
 "us_per_push_blocking":2.5,"ratio_sideshow_blocking":15,"ratio_nethttp_blocking":10}`)
 	if diff := cmp.Diff(want, string(text)); diff != "" {
