@@ -234,13 +234,3 @@ func TestIndexEncoderAllocations(t *testing.T) {
 		t.Errorf("allocations: got %v, want 0", n)
 	}
 }
-
-func BenchmarkIndexEncoder(b *testing.B) {
-	e := newIndexEncoder([]string{"authorization", "apns-topic"})
-	call := pushCall(1, "")
-	dst := make([]byte, 0, 4096)
-	b.ReportAllocs()
-	for b.Loop() {
-		dst = e.appendBlock(dst[:0], call.Fields)
-	}
-}
