@@ -366,3 +366,48 @@ func (c *scriptedConn) Read(b []byte) (int, error) {
 }
 
 func (c *scriptedConn) Write(b []byte) (int, error) { return len(b), nil }
+
+// A push goes through the proxy, and says so where it does not get through.
+func TestPushThroughProxy(t *testing.T) {
+	for _, tt := range []struct {
+		name, url string
+		proxy     func(t *testing.T) func(net.Conn, *bufio.Reader) string
+		want      string // in the error; empty for none
+	}{
+		{"http", "http://proxy.example.com:8080", func(*testing.T) func(net.Conn, *bufio.Reader) string {
+			return func(c net.Conn, r *bufio.Reader) string {
+				says("HTTP/1.1 200 OK\r\n\r\n")(c, r)
+				return gatewayHost + ":443"
+			}
+		}, ""},
+		{"socks5", "socks5://proxy.example.com:8080", func(t *testing.T) func(net.Conn, *bufio.Reader) string {
+			t.Helper()
+			return func(c net.Conn, r *bufio.Reader) string {
+				converse(t, c, r, "\x05\x01\x00", "\x05\x00", socksAskName, socksGood)
+				return gatewayHost + ":443"
+			}
+		}, ""},
+		{"refused", "http://proxy.example.com:8080", func(*testing.T) func(net.Conn, *bufio.Reader) string {
+			return says("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+		}, "give a user and password in the proxy's URL"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGateway(t).serve(t, accept)
+				g.proxied(t, false, tt.proxy(t))
+				cfg := g.withKey(t)
+				var err error
+				if cfg.Proxy, err = url.Parse(tt.url); err != nil {
+					t.Fatal(err)
+				}
+				_, err = newSender(t, cfg).Push(t.Context(), deviceToken, hello)
+				switch _, proxied := errors.AsType[*ProxyError](err); {
+				case tt.want == "" && err != nil:
+					t.Error(err)
+				case tt.want != "" && (!proxied || OutcomeOf(err) != ConnectionFault || !strings.Contains(err.Error(), tt.want)):
+					t.Errorf("got %v, want a ProxyError in an UnsentError: %q", err, tt.want)
+				}
+			})
+		})
+	}
+}
