@@ -20,6 +20,7 @@
 package apnsprom
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -182,7 +183,7 @@ func (m *Metrics) collectors() []prometheus.Collector {
 // sum returns the state of all senders that are watched.
 func (m *Metrics) sum() (all apnsclient.Stats) {
 	m.mu.Lock()
-	watched := m.stats[:len(m.stats):len(m.stats)]
+	watched := slices.Clip(m.stats)
 	m.mu.Unlock()
 	var oldest time.Duration
 	for _, stats := range watched {

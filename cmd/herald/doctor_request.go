@@ -39,7 +39,7 @@ func (e *examination) request(ctx context.Context, with sentWith) (err error) {
 	if err != nil {
 		return e.failed("request", "not sent", nil, err)
 	}
-	defer func() { err = errors.Join(err, sender.Close()) }() //nolint:contextcheck // Close has a limit of its own
+	defer func() { err = errors.Join(err, sender.Close()) }()
 	receipt, err := sender.Push(ctx, nobody, apns.Notification{
 		Topic: with.topic, Payload: apns.Payload(`{"aps":{"alert":"herald doctor"}}`), Expiration: apns.DoNotStore,
 	})

@@ -72,6 +72,12 @@ func readSmallFile(name string) ([]byte, error) {
 	return in.Data, nil
 }
 
+// readerFunc is an io.Reader.
+type readerFunc func([]byte) (int, error)
+
+// Read implements io.Reader.
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
 // readRoots reads certificates to trust. None is named by an empty name: nil
 // stands for the system's.
 func readRoots(name string) (*x509.CertPool, error) {

@@ -31,7 +31,7 @@ Exit status: 0 good, 1 something is wrong, 2 usage, 3 a file cannot be read.`
 // keyIDs are the IDs that a provider key is used with.
 type keyIDs struct {
 	KeyID apns.KeyID  `name:"key-id" placeholder:"KEYID" help:"The key ID. Without it, that in the file's name."`
-	Team  apns.TeamID `placeholder:"TEAMID" help:"The team ID."`
+	Team  apns.TeamID `aliases:"team-id" placeholder:"TEAMID" help:"The team ID."`
 }
 
 // keyNewCmd makes a provider key.

@@ -85,3 +85,24 @@ func waitForLine(ctx context.Context, fd int) error {
 	}
 	return context.Cause(ctx)
 }
+
+// isTerminal reports whether what is written to w is seen by a person.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), getTermios)
+	return err == nil
+}
+
+// interruptible returns a reader of f whose Read ends with ctx, which nobody else
+// needs to bring about: a person or a program may never write on.
+func interruptible(ctx context.Context, f *os.File) io.Reader {
+	return readerFunc(func(b []byte) (int, error) {
+		if err := waitForLine(ctx, int(f.Fd())); err != nil {
+			return 0, err
+		}
+		return f.Read(b)
+	})
+}
