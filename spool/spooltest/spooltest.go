@@ -27,9 +27,16 @@ import (
 // closes what it was given.
 type Open func(*testing.T) (store spool.Store, again func() spool.Store)
 
-// Run runs the suite. Stores live at times of the suite's own, in the year 2026:
-// a store takes the time from its arguments alone.
+// Run runs the suite: the cases, and random operations. Stores live at times of
+// the suite's own, in the year 2026: a store takes the time from its arguments
+// alone.
 func Run(t *testing.T, open Open) {
+	RunCases(t, open)
+	t.Run("random operations", func(t *testing.T) { testRandomOperations(t, open) })
+}
+
+// RunCases runs the cases of the suite, without random operations.
+func RunCases(t *testing.T, open Open) {
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, *fixture)
@@ -71,7 +78,6 @@ func Run(t *testing.T, open Open) {
 			c.test(t, f)
 		})
 	}
-	t.Run("random operations", func(t *testing.T) { testRandomOperations(t, open) })
 }
 
 // epoch is the beginning of the suite's time.
