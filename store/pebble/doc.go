@@ -1,11 +1,14 @@
-// Package pebble holds the spool's lasting state in a Pebble database, a folder
-// of its own: what was accepted is there after any end, kill -9 and loss of
+// Package pebble holds the lasting state of the spool and of the provider's outbox,
+// each in a Pebble database, a folder of its own: what was accepted is there after any end, kill -9 and loss of
 // power included.
 //
 // The main type is [Spool], a spool.Store. One goroutine carries out what all
 // callers of Put have brought since it last looked, as one batch; another waits
 // for the disk and tells them, while the next batch is made. So many callers
 // share one sync, and no read waits for one.
+//
+// The other is [Outbox], an outbox.Store of the provider, which has keys of its
+// own; what follows is of Spool.
 //
 // # Keys
 //

@@ -1,0 +1,270 @@
+package pebble
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	engine "github.com/cockroachdb/pebble/v2"
+
+	"github.com/heraldpush/herald/provider/outbox"
+)
+
+// Submit implements outbox.Store.
+func (o *Outbox) Submit(ctx context.Context, s outbox.Submission, now time.Time) (m outbox.Message, repeated bool, err error) {
+	members := 0
+	for i := range s.Shards {
+		members += s.Shards[i].Receipts.Len()
+	}
+	m = outbox.Message{Intent: s.Intent, Status: s.Intent.Begin(members, now.UTC().Round(0))}
+	intent, err := s.Intent.Append(nil)
+	if err != nil {
+		return m, false, explain(o.dir, err, nil)
+	}
+	err = o.errand(ctx, func(b *engine.Batch) (err error) {
+		if s.Once.Key != [16]byte{} {
+			var known outbox.Message
+			if known, repeated, err = o.seen(b, &s, now); err != nil || repeated {
+				m = known
+				return err
+			}
+		}
+		if err := o.checkRoom(now); err != nil {
+			return err
+		}
+		return broken(o.enter(b, &m, intent, s.Shards, s.Once, now))
+	})
+	if err != nil {
+		return outbox.Message{}, false, err
+	}
+	return m, repeated, nil
+}
+
+// enter stores a new message.
+func (o *Outbox) enter(b *engine.Batch, m *outbox.Message, intent []byte, shards []outbox.Shard, once outbox.Once, now time.Time) error {
+	if err := b.Set(messageKey(intentKind, m.ID), intent, nil); err != nil {
+		return err
+	}
+	if once.Key != [16]byte{} {
+		value := append(append(make([]byte, 0, onceBytes), m.ID[:]...), once.Fingerprint[:]...)
+		value = binary.BigEndian.AppendUint64(value, millis(once.Until))
+		key := onceKey(m.App, once.Key)
+		forget := append(binary.BigEndian.AppendUint64([]byte{forgetKind}, millis(once.Until)), key[1:]...)
+		if err := errors.Join(b.Set(key, value, nil), b.Set(forget, nil, nil)); err != nil {
+			return err
+		}
+	}
+	if err := o.putShards(b, m, shards, now); err != nil {
+		return err
+	}
+	return o.putStatus(b, &outbox.Message{Intent: m.Intent}, m)
+}
+
+// seen returns the message of a request that was made before.
+func (o *Outbox) seen(b *engine.Batch, s *outbox.Submission, now time.Time) (m outbox.Message, repeated bool, err error) {
+	if err := o.forget(b, now); err != nil {
+		return m, false, broken(err)
+	}
+	value, known, err := get(b, onceKey(s.Intent.App, s.Once.Key))
+	switch {
+	case err != nil:
+		return m, false, broken(err)
+	case !known || len(value) != onceBytes || binary.BigEndian.Uint64(value[32:]) <= millis(now):
+		return m, false, nil
+	case [16]byte(value[16:32]) != s.Once.Fingerprint:
+		return m, false, outbox.ErrOtherRequest
+	}
+	m, err = o.message(b, outbox.MessageID(value[:16]))
+	if errors.Is(err, outbox.ErrNotFound) {
+		return outbox.Message{Intent: outbox.Intent{ID: outbox.MessageID(value[:16])}}, true, nil
+	}
+	return m, true, err
+}
+
+// Of the forgetting of requests: how often, and how many at once.
+const (
+	forgetEvery = 10 * time.Second
+	forgetMost  = 10_000
+)
+
+// forget removes the requests whose time is over, every now and then.
+func (o *Outbox) forget(b *engine.Batch, now time.Time) error {
+	if now.Sub(o.swept) < forgetEvery {
+		return nil
+	}
+	o.swept = now
+	left := forgetMost
+	return each(b, []byte{forgetKind}, binary.BigEndian.AppendUint64([]byte{forgetKind}, millis(now)), func(key, _ []byte) (bool, error) {
+		once := append([]byte{onceKind}, key[1+8:]...)
+		value, known, err := get(b, once)
+		if err != nil {
+			return false, err
+		}
+		// The key may have been used again since.
+		if known && len(value) == onceBytes && string(value[32:]) == string(key[1:1+8]) {
+			err = b.Delete(once, nil)
+		}
+		left--
+		return left > 0, errors.Join(err, b.Delete(key, nil))
+	})
+}
+
+// putShards stores shards, which can be claimed if their message is running.
+func (o *Outbox) putShards(b *engine.Batch, m *outbox.Message, shards []outbox.Shard, now time.Time) error {
+	for i := range shards {
+		s := &shards[i]
+		id := shardID{m.ID, s.Number}
+		if err := b.Set(shardKey(shardKind, id), s.Append(nil), nil); err != nil {
+			return err
+		}
+		if m.State.Running() && s.Receipts.Cursor() < s.Receipts.Len() {
+			if err := o.lineUp(b, queueOf(&m.Intent), id, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lineUp has a shard wait to be claimed, from a time on. It does not wait yet.
+func (o *Outbox) lineUp(b *engine.Batch, q outbox.Queue, id shardID, from time.Time) error {
+	r := ready{q, millis(from), id}
+	key := r.key()
+	if line, ok := o.lines[q]; !ok || string(key) < string(line) {
+		o.lines[q] = key
+	}
+	return errors.Join(
+		b.Set(key, nil, nil),
+		b.Set(shardKey(sinceKind, id), binary.BigEndian.AppendUint64(nil, r.due), nil),
+	)
+}
+
+// leave has a shard wait no more, if it does.
+func (o *Outbox) leave(b *engine.Batch, q outbox.Queue, id shardID) error {
+	since := shardKey(sinceKind, id)
+	due, known, err := get(b, since)
+	if err != nil || !known {
+		return err
+	}
+	if len(due) != 8 {
+		return errOutboxKey
+	}
+	return errors.Join(b.Delete(since, nil), b.Delete(ready{q, binary.BigEndian.Uint64(due), id}.key(), nil))
+}
+
+// putStatus stores the status of a message in the place of the one before, and
+// when it has to be looked at.
+func (o *Outbox) putStatus(b *engine.Batch, before, m *outbox.Message) error {
+	value, err := m.Status.Append(nil)
+	if err != nil {
+		return err
+	}
+	if err := b.Set(messageKey(statusKind, m.ID), value, nil); err != nil {
+		return err
+	}
+	if was, is := before.Alarm(), m.Alarm(); !was.Equal(is) {
+		if !was.IsZero() {
+			err = b.Delete(timeKey(alarmKind, was, m.ID), nil)
+		}
+		if !is.IsZero() {
+			err = errors.Join(err, b.Set(timeKey(alarmKind, is, m.ID), nil, nil))
+		}
+	}
+	if before.EndedAt.IsZero() && !m.EndedAt.IsZero() {
+		err = errors.Join(err, b.Set(timeKey(endedKind, m.EndedAt, m.ID), nil, nil))
+	}
+	return err
+}
+
+// Step implements outbox.Store.
+func (o *Outbox) Step(ctx context.Context, id outbox.MessageID, e outbox.Event, shards []outbox.Shard, now time.Time) (m outbox.Message, err error) {
+	err = o.errand(ctx, func(b *engine.Batch) error {
+		before, err := o.message(b, id)
+		if err != nil {
+			return err
+		}
+		m = before
+		if len(shards) > 0 {
+			if err := o.checkRoom(now); err != nil {
+				return err
+			}
+		}
+		if m.Status, err = before.Step(e, now); err != nil {
+			return err
+		}
+		if !before.State.Running() && m.State.Running() {
+			err = o.lineUpAll(b, &m, now)
+		}
+		return broken(errors.Join(err, o.putShards(b, &m, shards, now), o.putStatus(b, &before, &m)))
+	})
+	return m, err
+}
+
+// lineUpAll has all shards of a message wait to be claimed that have some pending
+// and do not wait.
+func (o *Outbox) lineUpAll(b *engine.Batch, m *outbox.Message, now time.Time) error {
+	var idle []shardID
+	prefix := messageKey(shardKind, m.ID)
+	err := each(b, prefix, after(prefix), func(key, value []byte) (bool, error) {
+		id := shardID{m.ID, binary.BigEndian.Uint32(key[1+messageIDBytes:])}
+		s, err := outbox.ParseShard(id.number, value)
+		if err != nil {
+			return false, err
+		}
+		if s.Receipts.Cursor() == s.Receipts.Len() {
+			return true, nil
+		}
+		_, waits, err := get(b, shardKey(sinceKind, id))
+		if !waits {
+			idle = append(idle, id)
+		}
+		return true, err
+	})
+	for _, id := range idle {
+		err = errors.Join(err, o.lineUp(b, queueOf(&m.Intent), id, now))
+	}
+	return err
+}
+
+// Remove implements outbox.Store.
+func (o *Outbox) Remove(ctx context.Context, id outbox.MessageID) error {
+	return o.errand(ctx, func(b *engine.Batch) error {
+		m, err := o.message(b, id)
+		if errors.Is(err, outbox.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return broken(o.remove(b, &m))
+	})
+}
+
+func (o *Outbox) remove(b *engine.Batch, m *outbox.Message) error {
+	var waiting []shardID
+	prefix := messageKey(sinceKind, m.ID)
+	err := each(b, prefix, after(prefix), func(key, _ []byte) (bool, error) {
+		waiting = append(waiting, shardID{m.ID, binary.BigEndian.Uint32(key[1+messageIDBytes:])})
+		return true, nil
+	})
+	for _, id := range waiting {
+		err = errors.Join(err, o.leave(b, queueOf(&m.Intent), id))
+	}
+	for id := range o.holds {
+		if id.message == m.ID {
+			delete(o.holds, id)
+		}
+	}
+	for _, kind := range []byte{shardKind, failureKind} {
+		prefix := messageKey(kind, m.ID)
+		err = errors.Join(err, b.DeleteRange(prefix, after(prefix), nil))
+	}
+	if alarm := m.Alarm(); !alarm.IsZero() {
+		err = errors.Join(err, b.Delete(timeKey(alarmKind, alarm, m.ID), nil))
+	}
+	if !m.EndedAt.IsZero() {
+		err = errors.Join(err, b.Delete(timeKey(endedKind, m.EndedAt, m.ID), nil))
+	}
+	return errors.Join(err, b.Delete(messageKey(intentKind, m.ID), nil), b.Delete(messageKey(statusKind, m.ID), nil))
+}
