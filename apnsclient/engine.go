@@ -250,7 +250,7 @@ func (e *engine) dispatch(now time.Time) {
 			return
 		}
 		if e.tokens != nil {
-			if err := e.sign(f); err != nil {
+			if err := e.sign(f, now); err != nil {
 				e.leaveQueue(f)
 				e.finish(f, &UnsentError{Host: e.addr, Err: err})
 				continue
@@ -288,8 +288,8 @@ func (e *engine) pick() *link {
 }
 
 // sign gives f the current provider token.
-func (e *engine) sign(f *flight) error {
-	token, err := e.tokens.get()
+func (e *engine) sign(f *flight, now time.Time) error {
+	token, err := e.tokens.get(now)
 	if err != nil {
 		return err
 	}

@@ -47,16 +47,20 @@ type flight struct {
 	call   h2.Call
 	fields [14]hpack.HeaderField // of the request
 	text   []byte                // what some of them refer to
+	done   chan struct{}         // told at the end, unless there is a bulk; holds one
+	journey
+}
 
+// journey is what a flight knows of one request, and forgets with it.
+type journey struct {
 	// Written before the engine has it.
 
 	id          apns.NotificationID // what the gateway is to call it
 	topic       apns.Topic
 	pushType    apns.PushType
 	collapsible bool
-	plain       bool          // an exchange, which any status of the 200s answers
-	deadline    time.Time     // of the caller
-	done        chan struct{} // told at the end, unless there is a bulk; holds one
+	plain       bool      // an exchange, which any status of the 200s answers
+	deadline    time.Time // of the caller
 	bulk        *bulk
 	push        Push // of bulk
 
@@ -105,7 +109,8 @@ func (e *engine) release(f *flight) {
 func (f *flight) reset() {
 	clear(f.fields[:])
 	f.call.Fields, f.call.Body = nil, nil
-	*f = flight{call: f.call, text: f.text[:0], done: f.done}
+	f.text = f.text[:0]
+	f.journey = journey{}
 }
 
 // textFrom returns what was appended to the text of f since it had n bytes. It

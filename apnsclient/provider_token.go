@@ -133,8 +133,7 @@ func (p *ProviderTokens) ClockSkew() time.Duration {
 
 // get returns the current token, a new one where there is none or the current
 // is about to end. It is called for each push.
-func (p *ProviderTokens) get() (string, error) {
-	now := time.Now()
+func (p *ProviderTokens) get(now time.Time) (string, error) {
 	if s := p.current.Load(); s != nil && age(s.issuedAt, now) < refreshAfter {
 		return s.token, nil
 	}

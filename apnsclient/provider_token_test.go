@@ -48,7 +48,7 @@ func TestNewProviderTokensRefuses(t *testing.T) {
 
 func TestProviderTokensPrintNoSecret(t *testing.T) {
 	p := newTokens(t)
-	current, err := p.get()
+	current, err := p.get(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +390,7 @@ func dateOf(at time.Time) string { return at.UTC().Format(http.TimeFormat) }
 
 func mustGet(t *testing.T, p *ProviderTokens) string {
 	t.Helper()
-	token, err := p.get()
+	token, err := p.get(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -408,7 +408,7 @@ func TestProviderTokenCostsNothing(t *testing.T) {
 	p := newTokens(t)
 	mustGet(t, p)
 	if n := testing.AllocsPerRun(1000, func() {
-		if _, err := p.get(); err != nil {
+		if _, err := p.get(time.Now()); err != nil {
 			t.Error(err)
 		}
 	}); n != 0 {
@@ -428,7 +428,7 @@ func BenchmarkProviderToken(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := p.get(); err != nil {
+			if _, err := p.get(time.Now()); err != nil {
 				b.Error(err)
 			}
 		}
