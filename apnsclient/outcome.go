@@ -25,7 +25,8 @@ const (
 	// device registered it anew after the time that the rejection gives.
 	TokenGone
 	// ProviderFault: the gateway refused the sender: certificate, key, provider
-	// token, or topic. Every push will end so until that is mended.
+	// token, topic, or what the app may do. Every push will end so until that is
+	// mended.
 	ProviderFault
 	// RetryLater: the gateway did not take it now. Send it again after a while.
 	RetryLater
@@ -85,7 +86,7 @@ func outcomeOfRejection(r *apns.Rejection) Outcome {
 	switch r.Reason {
 	case apns.Unregistered, apns.ExpiredToken:
 		return TokenGone
-	case apns.TopicDisallowed:
+	case apns.TopicDisallowed, apns.FeatureNotEnabled:
 		return ProviderFault
 	case apns.IdleTimeout:
 		return RetryLater

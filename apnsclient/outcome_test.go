@@ -25,6 +25,7 @@ func TestOutcomeOf(t *testing.T) {
 		{"expired device token", apns.Reject(apns.ExpiredToken, ""), TokenGone, 0},
 		{"410 without a reason", &apns.Rejection{Status: 410}, TokenGone, 0},
 		{"another app's topic", apns.Reject(apns.TopicDisallowed, ""), ProviderFault, 0},
+		{"no broadcasts for the app", apns.Reject(apns.FeatureNotEnabled, ""), ProviderFault, 0},
 		{"a bad provider token", apns.Reject(apns.InvalidProviderToken, ""), ProviderFault, 0},
 		{"a bad certificate", &CertificateError{Err: errors.New("bad certificate")}, ProviderFault, 0},
 		{"too many", apns.Reject(apns.TooManyRequests, ""), RetryLater, time.Second},
