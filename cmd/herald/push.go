@@ -6,13 +6,15 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/apnsclient"
 )
 
 // pushCmd sends notifications: the client library as a verb.
 type pushCmd struct {
-	DeviceTokens []string `arg:"" optional:"" name:"device-token" help:"Where to push to: device tokens in hex, or as an app logged them."`
-	Tokens       string   `placeholder:"FILE" help:"File with a device token in each line; - is standard input."`
+	DeviceTokens []string       `arg:"" optional:"" name:"device-token" help:"Where to push to: device tokens in hex, or as an app logged them."`
+	Tokens       string         `placeholder:"FILE" help:"File with a device token in each line; - is standard input."`
+	Broadcast    apns.ChannelID `placeholder:"CHANNEL" help:"Push to all that follow this channel, in place of device tokens."`
 
 	pushContent `group:"What is pushed"`
 	pushHeaders `group:"How it is delivered"`
@@ -84,10 +86,16 @@ func (c pushCmd) Run(ctx context.Context, s streams, log *slog.Logger) error {
 
 // check finds what is missing or too much on the command line.
 func (c pushCmd) check() error {
+	ways := 0
+	for _, given := range []bool{len(c.DeviceTokens) > 0, c.Tokens != "", c.Broadcast != ""} {
+		if given {
+			ways++
+		}
+	}
 	switch {
-	case len(c.DeviceTokens) > 0 && c.Tokens != "":
-		return usageError("device tokens and --tokens: want one of them")
-	case len(c.DeviceTokens) == 0 && c.Tokens == "" && c.Dev == "":
+	case ways > 1:
+		return usageError("device tokens, --tokens and --broadcast: want one of them")
+	case ways == 0 && c.Dev == "":
 		return withHint(usageError("where to?"), "give device tokens, --tokens FILE, or --dev DIR for the virtual device of a running herald dev.")
 	case c.Timeout <= 0 || c.Timeout > maxTimeout:
 		return usageError("--timeout %v: want more than 0 and at most %v", c.Timeout, maxTimeout)

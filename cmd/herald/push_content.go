@@ -132,10 +132,20 @@ func (c pushCmd) notification(with sending) (n apns.Notification, err error) {
 	if n.Expiration, err = expiration(c.Expiration, time.Now()); err != nil {
 		return n, err
 	}
-	if n.Topic == "" && with.topic != "" {
-		n.Topic = with.topic + apns.Topic(n.PushType.Suffix())
+	if c.Broadcast != "" {
+		n.PushType = apns.PushTypeLiveActivity
 	}
-	if n.Payload, err = c.payload(apns.InferPushType(n.Topic, nil).MaxPayloadBytes()); err != nil {
+	if n.Topic == "" && with.topic != "" {
+		n.Topic = with.topic
+		if c.Broadcast == "" {
+			n.Topic += apns.Topic(n.PushType.Suffix())
+		}
+	}
+	limit := apns.InferPushType(n.Topic, nil).MaxPayloadBytes()
+	if c.Broadcast != "" {
+		limit = apns.MaxBroadcastBytes
+	}
+	if n.Payload, err = c.payload(limit); err != nil {
 		return n, err
 	}
 	if n.PushType == "" {

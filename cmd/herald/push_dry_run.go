@@ -28,20 +28,27 @@ func (c pushCmd) dryRun(ctx context.Context, s streams, sender *apnsclient.Sende
 	over, cancel := context.WithCancel(ctx)
 	cancel()
 	good, wrong := 0, 0
-	for p := range to.pushes(ctx, &n) {
-		if l, _ := p.Owner.(line); l.err != nil {
-			wrong++
-			problem, _ := deviceTokenProblem(l.err)
-			if _, err := fmt.Fprintf(s.out, "line %d  %s\n", l.number, plain(problem)); err != nil {
-				return err
-			}
-			continue
-		}
-		if good++; good > 1 {
-			continue // the rest is the same
-		}
-		if _, err := sender.Push(over, p.To, n); apnsclient.OutcomeOf(err) == apnsclient.Invalid {
+	if c.Broadcast != "" {
+		_, err := sender.Broadcast(over, c.Broadcast, n)
+		if apnsclient.OutcomeOf(err) == apnsclient.Invalid {
 			return fromCheck(err)
+		}
+	} else {
+		for p := range to.pushes(ctx, &n) {
+			if l, _ := p.Owner.(line); l.err != nil {
+				wrong++
+				problem, _ := deviceTokenProblem(l.err)
+				if _, err := fmt.Fprintf(s.out, "line %d  %s\n", l.number, plain(problem)); err != nil {
+					return err
+				}
+				continue
+			}
+			if good++; good > 1 {
+				continue // the rest is the same
+			}
+			if _, err := sender.Push(over, p.To, n); apnsclient.OutcomeOf(err) == apnsclient.Invalid {
+				return fromCheck(err)
+			}
 		}
 	}
 	if to.err != nil {
@@ -55,7 +62,7 @@ func (c pushCmd) dryRun(ctx context.Context, s streams, sender *apnsclient.Sende
 	switch {
 	case wrong > 0:
 		return fmt.Errorf("%s of %s would not be pushed to", count(wrong, "line", "lines"), to.name)
-	case good == 0:
+	case good == 0 && c.Broadcast == "":
 		return unreadable(fmt.Errorf("%s holds no device tokens", to.name))
 	}
 	return nil
@@ -65,8 +72,11 @@ func (c pushCmd) dryRun(ctx context.Context, s streams, sender *apnsclient.Sende
 func (c pushCmd) showPush(w io.Writer, with sending, to *recipients, n apns.Notification, recipients int) error {
 	target := count(recipients, "device token", "device tokens")
 	path := "/3/device/…"
-	if len(to.tokens) == 1 {
-		path = "/3/device/" + to.tokens[0].Hex()
+	switch {
+	case c.Broadcast != "":
+		target, path = "channel "+string(c.Broadcast), "/4/broadcasts/apps/"+string(n.Topic)
+	case len(to.tokens) == 1:
+		target, path = "1 device token", "/3/device/"+to.tokens[0].Hex()
 	}
 	proxy := "none"
 	if u := with.config.Proxy; u != nil {
@@ -87,7 +97,13 @@ func (c pushCmd) showPush(w io.Writer, with sending, to *recipients, n apns.Noti
 			rows = append(rows, []string{name, value})
 		}
 	}
-	header("apns-topic", string(n.Topic))
+	idName := "apns-id"
+	if c.Broadcast != "" { // the topic is in the path
+		idName = "apns-request-id"
+		header("apns-channel-id", string(c.Broadcast))
+	} else {
+		header("apns-topic", string(n.Topic))
+	}
 	header("apns-push-type", string(n.PushType))
 	if n.Priority != 0 {
 		header("apns-priority", fmt.Sprint(uint8(n.Priority)))
@@ -104,8 +120,12 @@ func (c pushCmd) showPush(w io.Writer, with sending, to *recipients, n apns.Noti
 	if id == "" {
 		id = "a random one for each"
 	}
-	header("apns-id", id)
-	header("payload", fmt.Sprintf("%d bytes of at most %d", len(n.Payload), n.PushType.MaxPayloadBytes()))
+	header(idName, id)
+	limit := n.PushType.MaxPayloadBytes()
+	if c.Broadcast != "" {
+		limit = apns.MaxBroadcastBytes
+	}
+	header("payload", fmt.Sprintf("%d bytes of at most %d", len(n.Payload), limit))
 	var text strings.Builder
 	if err := table(&text, rows...); err != nil {
 		return err

@@ -33,6 +33,8 @@ type recipients struct {
 func (c pushCmd) recipients(with sending) (*recipients, error) {
 	r := &recipients{}
 	switch {
+	case c.Broadcast != "":
+		return r, nil
 	case c.Tokens == "-":
 		r.file, r.name = os.Stdin, "standard input"
 		return r, nil
@@ -108,7 +110,7 @@ func (r *recipients) readLines(ctx context.Context, n *apns.Notification, yield 
 	for number := 1; ; number++ {
 		raw, isPrefix, err := lines.ReadLine()
 		if ctx.Err() != nil {
-			return nil // that it was interrupted is said elsewhere
+			return nil //nolint:nilerr // that it was interrupted is said elsewhere
 		}
 		switch {
 		case errors.Is(err, io.EOF):

@@ -18,11 +18,16 @@ var pushRemedies = map[apns.Reason]string{
 	apns.Unregistered:           "forget this device token, unless the app has registered it since: the app was removed, or has a new one.",
 	apns.ExpiredToken:           "forget this device token: what it was for is over, such as a Live Activity.",
 	apns.BadPriority:            "--priority is 10, 5 or 1, and 5 for a background push.",
+	apns.BadExpirationDate:      "on a channel that stores no message, --expiration has to be 0.",
 	apns.BadCollapseID:          "--collapse-id has at most 64 bytes.",
 	apns.BadMessageID:           "--id is a UUID; without it a random one is made.",
 	apns.PayloadEmpty:           `a payload is a JSON object, such as {"aps":{"alert":"Hello"}}.`,
 	apns.PayloadTooLarge:        "send less, and have the app fetch the rest; --fit cuts the text of the alert.",
 	apns.TooManyRequests:        "this device token has had too many in a row: push less often, or later.",
+	apns.FeatureNotEnabled:      "the App ID needs the broadcast capability: the developer portal switches it on, herald portal app broadcast that of Herald.",
+	apns.ChannelNotRegistered:   "see whether the channel is of the other environment, or was deleted.",
+	apns.BadChannelID:           "give the channel ID as it was when the channel was made.",
+	apns.TopicMismatch:          "the credential is not for this app: --topic names the app, without a suffix.",
 }
 
 // explainPush says what a push ended with, and what to do about it.

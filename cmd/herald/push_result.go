@@ -18,6 +18,7 @@ import (
 type pushed struct {
 	Line        int                 `json:"line,omitempty"` // of the file of device tokens
 	DeviceToken string              `json:"device_token,omitempty"`
+	Channel     apns.ChannelID      `json:"channel,omitempty"`
 	Outcome     string              `json:"outcome"`
 	ID          apns.NotificationID `json:"apns_id,omitempty"`
 	UniqueID    string              `json:"apns_unique_id,omitempty"`
@@ -77,7 +78,10 @@ func (p pushed) what() string {
 
 // text is a line for people.
 func (p pushed) text() string {
-	to := short(p.DeviceToken)
+	to := string(p.Channel)
+	if p.DeviceToken != "" {
+		to = short(p.DeviceToken)
+	}
 	if p.Line > 0 {
 		to = fmt.Sprintf("line %d  %s", p.Line, to)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -16,8 +17,9 @@ func (c pushCmd) send(ctx context.Context, s streams, sender *apnsclient.Sender,
 	var found summary
 	var last pushed
 	given, shown := "", newProgress(s.err)
-	for r := range sender.PushAll(ctx, to.pushes(ctx, &n)) {
+	for r := range c.results(ctx, sender, to, n) {
 		last = becameOf(ctx, r, n)
+		last.Channel = c.Broadcast
 		found.note(last)
 		if why := found.hopeless(last); why != "" && given == "" {
 			given = why
@@ -50,6 +52,17 @@ func (c pushCmd) send(ctx context.Context, s streams, sender *apnsclient.Sender,
 		return fmt.Errorf("%d of %d pushes failed", found.failed, found.all)
 	}
 	return nil
+}
+
+// results pushes, and yields what becomes of it.
+func (c pushCmd) results(ctx context.Context, sender *apnsclient.Sender, to *recipients, n apns.Notification) iter.Seq[apnsclient.Result] {
+	if c.Broadcast == "" {
+		return sender.PushAll(ctx, to.pushes(ctx, &n))
+	}
+	return func(yield func(apnsclient.Result) bool) {
+		receipt, err := sender.Broadcast(ctx, c.Broadcast, n)
+		yield(apnsclient.Result{Receipt: receipt, Err: err})
+	}
 }
 
 // tell prints a result. Of many pushes, people see those that failed.

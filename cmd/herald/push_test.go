@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"os"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/apnsclient"
+	"github.com/heraldpush/herald/credential"
 )
 
 // deviceTokens writes a file with as many lines as asked for, each a device token.
@@ -35,6 +37,25 @@ func longText(ts *testscript.TestScript, neg bool, args []string) {
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	ts.Setenv(args[0], strings.Repeat("x", n))
+}
+
+// newChannel makes a channel that stores no message, and sets a variable to its ID.
+func newChannel(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 6 {
+		ts.Fatalf("usage: new-channel NAME ADDRESS CA SERVERNAME CREDENTIAL TOPIC")
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(ts.ReadFile(args[2])))
+	id, err := credential.ParseIdentityPEM([]byte(ts.ReadFile(args[4])))
+	ts.Check(err)
+	presented := id.TLS()
+	channels, err := apnsclient.NewChannels(apnsclient.Config{
+		Environment: apns.Sandbox, Host: args[1], ServerName: args[3], Roots: roots, Certificate: &presented, Timeout: waitLimit,
+	})
+	ts.Check(err)
+	made, err := channels.Create(context.Background(), apns.Topic(args[5]), apns.NoMessageStored)
+	ts.Check(errors.Join(err, channels.Close()))
+	ts.Setenv(args[0], string(made))
 }
 
 // A file that somebody else keeps open does not keep a run from ending.
