@@ -133,9 +133,18 @@ func (c *conn) serve() {
 	script := decide(c.number)
 	if nc := c.shake(script); nc != nil {
 		c.begin(script, nc)
-		others.Go(func() { c.writeAll(nc) })
+		written := make(chan struct{})
+		others.Go(func() { defer close(written); c.writeAll(nc) })
 		others.Go(c.watch)
 		c.readAll()
+		c.g.mu.Lock()
+		c.stop(Close) // what is due to be written still is
+		c.after(lingering, c.end)
+		c.g.mu.Unlock()
+		select {
+		case <-written:
+		case <-c.done:
+		}
 	}
 	c.g.mu.Lock()
 	c.end()

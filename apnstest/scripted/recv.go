@@ -18,10 +18,12 @@ func (c *conn) readAll() {
 	for first := true; c.nc.wait(0) == nil; first = false {
 		f, err := c.framer.ReadFrame()
 		if err != nil {
-			if !c.unread(err) {
-				return
+			if c.unread(err) {
+				continue
 			}
-			continue
+			// Where the client is at fault it is told, and has to have time to read that.
+			io.Copy(io.Discard, c.in) //nolint:errcheck // nobody is interested in what it says
+			return
 		}
 		c.g.mu.Lock()
 		if settings, ok := f.(*http2.SettingsFrame); first && (!ok || settings.IsAck()) {

@@ -152,6 +152,22 @@ func TestViolations(t *testing.T) {
 	}
 }
 
+// TestToldOfViolation shows what a client hears after which the connection cannot go
+// on.
+func TestToldOfViolation(t *testing.T) {
+	inFrames(t, func(t peerScene) {
+		p := newPeer(t.T, t.g)
+		p.push()
+		p.next = 4
+		p.push()
+		check(t.T, p.seen(), "settings 1000 | ack | 1:200. | goaway 1 PROTOCOL_ERROR  | ended")
+		p = newPeer(t.T, t.g)
+		p.push()
+		p.must(p.framer.WriteRawFrame(http2.FrameData, 0, 1, make([]byte, 16385)))
+		check(t.T, p.seen(), "settings 1000 | ack | 1:200. | goaway 1 FRAME_SIZE_ERROR  | ended")
+	})
+}
+
 // TestNoHTTP2 shows a client that does not speak HTTP/2 at all, and one whose first
 // frame is another than SETTINGS.
 func TestNoHTTP2(t *testing.T) {
