@@ -82,10 +82,7 @@ func (c *ClientConn) decode(p []byte) error {
 	if b.call == nil {
 		return c.spend(&c.budgets.chatter, "HEADERS frames on closed streams")
 	}
-	if cap(d.text) <= maxPooledText {
-		b.call.text = d.text
-	}
-	d.text = nil
+	b.call.text, d.text = d.text, nil
 	return c.endOfBlock()
 }
 

@@ -62,7 +62,6 @@ type ClientConn struct {
 	// Settings of the peer, see client_settings.go.
 	limit              int // of calls in progress
 	peerInitialWindow  int64
-	peerFrameBytes     int
 	peerHeaderListSize uint32
 
 	// Windows, see client_flow.go.
@@ -119,7 +118,6 @@ func NewClientConn(nc net.Conn, cfg ClientConfig) *ClientConn {
 		budgets:            newBudgets(),
 		limit:              min(cfg.FirstStreams, cfg.MaxStreams),
 		peerInitialWindow:  initialWindowBytes,
-		peerFrameBytes:     maxFrameBytes,
 		peerHeaderListSize: maxWindowBytes,
 		recvWindow:         connWindowBytes,
 		sendWindow:         initialWindowBytes,

@@ -44,7 +44,7 @@ func (q *callQueue) remove(call *Call) {
 // reports whether that was the rest of it. c.mu is held.
 func (c *ClientConn) send(call *Call) bool {
 	for len(call.pending) > 0 {
-		n := min(int64(len(call.pending)), call.sendWindow, c.sendWindow, int64(c.peerFrameBytes))
+		n := min(int64(len(call.pending)), call.sendWindow, c.sendWindow, maxFrameBytes)
 		if n <= 0 || c.out.size() >= maxClientOutBytes+chunkBytes {
 			return false
 		}

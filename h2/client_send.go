@@ -40,7 +40,10 @@ func (c *ClientConn) Start(call *Call) error {
 	c.nextID += 2
 	call.at = c.out.position()
 	call.Status, call.Answer, call.AnswerBody, call.AnswerTooLarge, call.Err = 0, call.Answer[:0], call.AnswerBody[:0], false, nil
-	call.text, call.answered, call.discarded = call.text[:0], false, 0
+	call.answered, call.discarded = false, 0
+	if call.text = call.text[:0]; cap(call.text) > maxPooledText {
+		call.text = nil
+	}
 	call.recvWindow, call.recvSpent = initialWindowBytes, 0
 	call.sendWindow = c.peerInitialWindow
 	if c.calls.count == 0 {
@@ -101,7 +104,7 @@ func (c *ClientConn) appendCall(call *Call, size int) {
 	start := len(c.out.last)
 	c.out.last = appendFrameHeader(c.out.last, 0, http2.FrameHeaders, flags, call.id)
 	c.out.last = c.enc.appendBlock(c.out.last, call.Fields)
-	c.out.last = splitHeaders(c.out.last, start, c.peerFrameBytes)
+	c.out.last = splitHeaders(c.out.last, start)
 	if len(call.Body) == 0 {
 		return
 	}

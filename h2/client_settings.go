@@ -44,12 +44,11 @@ func (c *ClientConn) onSettings(f *frame) error {
 			limit = int(min(s.Val, math.MaxInt32, uint32(c.cfg.MaxStreams)))
 		case http2.SettingInitialWindowSize:
 			window = int64(s.Val)
-		case http2.SettingMaxFrameSize:
-			c.peerFrameBytes = int(min(s.Val, maxFrameBytes)) // larger ones bring nothing
 		case http2.SettingMaxHeaderListSize:
 			c.peerHeaderListSize = s.Val
 		default:
-			// RFC 9113, 6.5.2: settings of unknown kinds are ignored.
+			// MAX_FRAME_SIZE can only allow more than this side sends; settings of
+			// unknown kinds are ignored (RFC 9113, 6.5.2).
 		}
 	}
 	if err := c.setPeerWindow(window); err != nil {

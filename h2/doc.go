@@ -1,11 +1,12 @@
 // Package h2 is both sides of an HTTP/2 connection, RFC 9113, for requests that
-// are small, many and answered in bulk: [Conn] is the server's and [ClientConn]
-// the client's. What follows is about the server's.
+// are small, many and answered in bulk: [Conn] is the server's side, [ClientConn]
+// the client's.
 //
 // It is a replacement for the HTTP/2 of net/http where that cannot do what the
-// push service must: change SETTINGS_MAX_CONCURRENT_STREAMS on a live
-// connection, put debug data into GOAWAY, serve a peer that negotiated no
-// ALPN protocol, and bound a blocked write. It is not a web server: there is no
+// push service and those who send to it must: change
+// SETTINGS_MAX_CONCURRENT_STREAMS on a live connection and follow it, put debug
+// data into GOAWAY and read it, do without ALPN, bound a blocked write, and say for
+// certain what was not processed. It is not for the web: there is no
 // routing, no streaming body in either direction, no push and no upgrade; and
 // it knows neither TLS nor what the requests mean. The caller hands over a
 // [net.Conn] whose handshake is done, and under the TLS of which it had better put
@@ -34,6 +35,27 @@
 // Respond never waits for the network. A body for which the peer has granted no
 // window waits in a queue that is bounded in bytes and in time.
 //
+// # The life of a call
+//
+// A [Call] is a request and its answer. [ClientConn.Start] encodes it, from any
+// goroutine, straight into the output of the connection, or says that it does not
+// fit now; it never waits. The keeper alone writes. Before it does it yields once, so
+// that one write takes what many goroutines started. [ClientConn.Run] runs the read
+// loop, which hands over the calls that one gulp of input finished as one batch; what
+// is started in response goes out in one write again. A Call is used again and
+// again, and brings the room for its answer with it, so in the long run nothing is
+// allocated here either, and there is no goroutine for a call.
+//
+// Fields that many calls share are put into the dynamic table of the header
+// compression by name, and are a byte or two from then on; those that differ each
+// time stay out of it, where they would evict the others.
+//
+// Each call that was started is finished once, at the latest when Run returns:
+// with an answer, or with a [CallError], which says whether the peer can have
+// begun with it. What was never handed to the network, what is above the last
+// stream of a GOAWAY frame, and what was refused can be sent again elsewhere without
+// it happening twice.
+//
 // # Peers that misbehave
 //
 // Everything that a peer can make the connection hold or do is bounded: streams
@@ -46,13 +68,17 @@
 // figures. What a TLS record holds back until it is whole is bounded by the
 // idle timeout alone.
 //
+// The same bounds hold for what a server sends to a client, which has asked for
+// less: an answer on a stream that was never opened, or a push, ends the
+// connection.
+//
 // An idle connection holds no buffer, and gives up what it kept for its streams
 // after some seconds.
 //
 // # Who owns what
 //
 // The read loop alone owns the parser, the header decoder and the header block
-// in progress. Everything else of a [Conn] is guarded by its mutex, which the read
-// loop holds while it parses, but never while the handler runs or the network is
-// waited for.
+// in progress. Everything else of a [Conn] or [ClientConn] is guarded by its mutex,
+// which the read loop holds while it parses, but never while the handler, Finished
+// or Changed runs or the network is waited for.
 package h2

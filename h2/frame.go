@@ -31,11 +31,11 @@ func appendFrameHeader(dst []byte, n int, t http2.FrameType, f http2.Flags, stre
 
 // splitHeaders finishes the HEADERS frame that begins at start and has been
 // appended with no length: it sets the length, or cuts the header block into
-// CONTINUATION frames if it has more than limit bytes (RFC 9113, 6.10).
-func splitHeaders(dst []byte, start, limit int) []byte {
+// CONTINUATION frames if it is larger than a frame (RFC 9113, 6.10).
+func splitHeaders(dst []byte, start int) []byte {
 	h := dst[start:]
 	n := len(h) - frameHeaderBytes
-	if n <= limit {
+	if n <= maxFrameBytes {
 		h[0], h[1], h[2] = byte(n>>16), byte(n>>8), byte(n)
 		return dst
 	}
@@ -44,7 +44,7 @@ func splitHeaders(dst []byte, start, limit int) []byte {
 	dst = dst[:start]
 	t := http2.FrameHeaders
 	for len(block) > 0 {
-		n := min(len(block), limit)
+		n := min(len(block), maxFrameBytes)
 		if n == len(block) {
 			flags |= http2.FlagHeadersEndHeaders
 		}

@@ -48,7 +48,7 @@ func (c *Conn) appendHeaders(id uint32, status int, fields []hpack.HeaderField, 
 	start := len(c.out)
 	c.out = appendFrameHeader(c.out, 0, http2.FrameHeaders, flags|http2.FlagHeadersEndHeaders, id)
 	c.out = c.enc.appendBlock(c.out, status, fields)
-	c.out = splitHeaders(c.out, start, maxFrameBytes)
+	c.out = splitHeaders(c.out, start)
 }
 
 // appendData appends a DATA frame, for which there is window. c.mu is held.
