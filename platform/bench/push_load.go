@@ -49,7 +49,7 @@ type pushResult struct {
 
 // How a sender warms up, and what is looked at.
 const (
-	firstTries     = 100
+	firstPause     = 20 * time.Millisecond
 	roundTrips     = 15
 	sampleEvery    = 16 // pushes, for the latency of one
 	memoryInterval = 10 * time.Millisecond
@@ -153,13 +153,18 @@ func (s *sender) close() error {
 
 // first has a client push one alone, so that the limit on streams is known to
 // the others. Where time is short by the plan, connecting has more of it.
-func (s *sender) first(ctx context.Context, to Pusher) (err error) {
-	for range firstTries {
-		if err = to.Push(ctx, s.next.Add(1)); err == nil || !s.plan.Watch || ctx.Err() != nil {
-			break
+func (s *sender) first(ctx context.Context, to Pusher) error {
+	for began := time.Now(); ; {
+		err := to.Push(ctx, s.next.Add(1))
+		if err == nil || !s.plan.Watch || time.Since(began) > waitTimeout {
+			return err
+		}
+		select {
+		case <-time.After(firstPause):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	return err
 }
 
 // timeRoundTrip returns how long a push takes that is alone.

@@ -20,7 +20,7 @@ func pushConfig(t *testing.T) PushConfig {
 	cfg := config(t)
 	return PushConfig{
 		Part: cfg.Part, Rounds: 1, Count: 200, Goroutines: 10, Streams: 20, Delay: time.Millisecond, Connections: 3,
-		Timeout: 100 * time.Millisecond,
+		Timeout: 300 * time.Millisecond,
 	}
 }
 
