@@ -1,0 +1,173 @@
+package dispatch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/apnsclient"
+	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/outbox"
+)
+
+// Pusher sends to the gateway of one environment with one credential.
+// *apnsclient.Sender is one.
+type Pusher interface {
+	// Push sends one notification, before those of PushAll.
+	Push(ctx context.Context, to apns.DeviceToken, n apns.Notification) (apnsclient.Receipt, error)
+	// PushAll sends many.
+	PushAll(ctx context.Context, pushes iter.Seq[apnsclient.Push]) iter.Seq[apnsclient.Result]
+}
+
+var _ Pusher = (*apnsclient.Sender)(nil)
+
+// Config says with what a Dispatcher works. The rooms and Road are required.
+type Config struct {
+	Outbox   outbox.Store
+	Audience audience.Store
+	// Road returns who sends the notifications of an app in an environment. The
+	// error says why nobody does; it is tried again later.
+	Road func(app audience.AppNumber, e apns.Environment) (Pusher, error)
+	// Fault, if set, is told of what keeps all pushes of an app from being sent in
+	// an environment: the credential is refused, or there is none. It must not
+	// block.
+	Fault func(app audience.AppNumber, e apns.Environment, err error)
+	// Lease is how long a shard is held without a word. Zero means a minute.
+	Lease time.Duration
+	// CheckpointEvery is how often receipts are stored, and so how soon a message
+	// that was paused is no longer sent. Zero means 250 ms.
+	CheckpointEvery time.Duration
+	// Logger receives what goes wrong. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Dispatcher sends what is in an outbox.
+type Dispatcher struct {
+	cfg  Config
+	wake chan struct{} // holds one
+}
+
+// New returns a Dispatcher. It does nothing yet.
+func New(cfg Config) (*Dispatcher, error) {
+	if cfg.Outbox == nil || cfg.Audience == nil || cfg.Road == nil {
+		return nil, errors.New("dispatcher: outbox, audience and road are required")
+	}
+	if cfg.Fault == nil {
+		cfg.Fault = func(audience.AppNumber, apns.Environment, error) {}
+	}
+	cfg.Lease = cmp.Or(cfg.Lease, time.Minute)
+	cfg.CheckpointEvery = cmp.Or(cfg.CheckpointEvery, 250*time.Millisecond)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
+	return &Dispatcher{cfg: cfg, wake: make(chan struct{}, 1)}, nil
+}
+
+// Wake has the outbox looked at: something was submitted, resumed or extended.
+func (d *Dispatcher) Wake() {
+	select {
+	case d.wake <- struct{}{}:
+	default: // it has been told
+	}
+}
+
+// Run sends until ctx ends; then it takes nothing more, waits for what is under
+// way, each of which has a deadline, and stores the receipts. The error is that of
+// a store, which ends it too.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	busy := make(map[outbox.Queue]bool)
+	ended := make(chan outbox.Queue)
+	for {
+		queues, next, err := d.cfg.Outbox.Ready(ctx, time.Now())
+		if err != nil {
+			return d.end(ctx, err, busy, ended)
+		}
+		for _, q := range queues {
+			if busy[q] {
+				continue
+			}
+			busy[q] = true
+			workers.Go(func() {
+				if err := d.work(ctx, q); err != nil {
+					cancel(err)
+				}
+				ended <- q
+			})
+		}
+		if err := d.wait(ctx, next, busy, ended); err != nil {
+			return d.end(ctx, err, busy, ended)
+		}
+	}
+}
+
+// end waits for the workers, and returns what ended the Dispatcher, nil if that was
+// asked for.
+func (d *Dispatcher) end(ctx context.Context, err error, busy map[outbox.Queue]bool, ended <-chan outbox.Queue) error {
+	for len(busy) > 0 {
+		delete(busy, <-ended)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// wait returns when the outbox is to be looked at again, or with an error when ctx
+// has ended.
+func (d *Dispatcher) wait(ctx context.Context, next time.Time, busy map[outbox.Queue]bool, ended <-chan outbox.Queue) error {
+	var alarm <-chan time.Time
+	if !next.IsZero() {
+		// Not more often than now and then, whatever is due and cannot be had.
+		timer := time.NewTimer(max(time.Until(next), time.Millisecond))
+		defer timer.Stop()
+		alarm = timer.C
+	}
+	select {
+	case q := <-ended:
+		delete(busy, q)
+	case <-d.wake:
+	case <-alarm:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// Of what a worker claims at once.
+const (
+	claimShards  = 256
+	claimMembers = 4 * audience.ChunkWidth
+)
+
+// work sends what is in a queue, until there is nothing to be claimed or ctx ends.
+func (d *Dispatcher) work(ctx context.Context, q outbox.Queue) error {
+	for ctx.Err() == nil {
+		now := time.Now()
+		claims, err := d.cfg.Outbox.Claim(ctx, outbox.Wanted{
+			Queue: q, Shards: claimShards, Members: claimMembers, Until: now.Add(d.cfg.Lease),
+		}, now)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // what was claimed is free at the end of the lease
+		}
+		if err != nil {
+			return err
+		}
+		if len(claims) == 0 {
+			return nil
+		}
+		if err := d.send(ctx, q, claims); err != nil {
+			return err
+		}
+	}
+	return nil
+}

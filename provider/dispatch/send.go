@@ -1,0 +1,302 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/apnsclient"
+	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/outbox"
+)
+
+// send sends claims, and returns when each has a result, or ctx has ended and what
+// was under way has one. The receipts are stored then.
+func (d *Dispatcher) send(ctx context.Context, q outbox.Queue, claims []outbox.Claim) error {
+	l, items, err := d.pack(ctx, q, claims)
+	if ctx.Err() != nil {
+		return nil // nothing was sent
+	}
+	if err != nil {
+		return err
+	}
+	var (
+		sending sync.WaitGroup
+		sent    = make(chan struct{})
+	)
+	for e, some := range items {
+		sending.Go(func() { l.push(ctx, e, some) })
+	}
+	go func() {
+		sending.Wait()
+		close(sent)
+	}()
+	// What was sent is accounted for, whatever ends.
+	keeping := context.WithoutCancel(ctx)
+	tick := time.NewTicker(d.cfg.CheckpointEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err == nil {
+				err = l.checkpoint(keeping)
+			}
+			if err != nil {
+				l.stop() // and wait for what is under way
+			}
+		case <-sent:
+			if err == nil {
+				err = l.checkpoint(keeping)
+			}
+			return err
+		}
+	}
+}
+
+// stop has nothing more sent.
+func (l *load) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.parcels {
+		p.stopped = true
+	}
+}
+
+// urgentAtOnce is how many urgent pushes of a worker are under way at a time.
+const urgentAtOnce = 256
+
+// push sends the items of one environment.
+func (l *load) push(ctx context.Context, e apns.Environment, items []item) {
+	road, err := l.cfg.Road(l.queue.App, e)
+	if err != nil {
+		l.cfg.Fault(l.queue.App, e, err)
+		for n := range items {
+			l.skip(&items[n])
+		}
+		return
+	}
+	var stalled stall
+	// What is under way when ctx ends is waited for.
+	under := context.WithoutCancel(ctx)
+	results := road.PushAll(under, l.pushes(ctx, items, &stalled))
+	if l.queue.Lane == outbox.Urgent {
+		results = pushEach(under, road, l.pushes(ctx, items, &stalled))
+	}
+	for r := range results {
+		i, ok := r.Owner.(*item)
+		if !ok {
+			continue // it is none of ours
+		}
+		if l.result(i, r.Err) == apnsclient.ProviderFault && stalled.begin() {
+			l.cfg.Fault(l.queue.App, e, r.Err)
+		}
+	}
+}
+
+// stall notes that the gateway refuses the sender. Every push would end so.
+type stall struct {
+	mu sync.Mutex
+	is bool // guarded by mu
+}
+
+// begin notes it, and reports whether that is new.
+func (s *stall) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.is
+	s.is = true
+	return !was
+}
+
+func (s *stall) stalled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.is
+}
+
+// pushes yields the pushes of items that are to be sent still.
+func (l *load) pushes(ctx context.Context, items []item, stalled *stall) iter.Seq[apnsclient.Push] {
+	return func(yield func(apnsclient.Push) bool) {
+		for n := range items {
+			i := &items[n]
+			if ctx.Err() != nil || stalled.stalled() || !l.begin(i) {
+				l.skip(i)
+				continue
+			}
+			m := i.parcel.claim.Message
+			if !yield(apnsclient.Push{To: i.target.DeviceToken, Notification: &m.Notification, ID: i.id, Owner: i}) {
+				return
+			}
+		}
+	}
+}
+
+// begin reports whether an item is to be sent, and notes when.
+func (l *load) begin(i *item) bool {
+	i.began = time.Now()
+	if !i.began.Before(i.parcel.claim.Message.Deadline) {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !i.parcel.stopped
+}
+
+// pushEach sends each by itself, before what is sent in bulk.
+func pushEach(ctx context.Context, road Pusher, pushes iter.Seq[apnsclient.Push]) iter.Seq[apnsclient.Result] {
+	return func(yield func(apnsclient.Result) bool) {
+		results := make(chan apnsclient.Result)
+		room := make(chan struct{}, urgentAtOnce)
+		go func() {
+			defer close(results)
+			var under sync.WaitGroup
+			for p := range pushes {
+				room <- struct{}{}
+				under.Go(func() {
+					n := *p.Notification
+					n.ID = p.ID
+					receipt, err := road.Push(ctx, p.To, n)
+					results <- apnsclient.Result{Push: p, Receipt: receipt, Err: err}
+					<-room
+				})
+			}
+			under.Wait()
+		}()
+		goesOn := true
+		for r := range results { // to the end: nobody else takes them
+			goesOn = goesOn && yield(r)
+		}
+	}
+}
+
+// skip leaves an item for a later pass.
+func (l *load) skip(i *item) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i.parcel.tryAgain(0)
+	l.settle(i, nil, true, outbox.Failure{})
+}
+
+// result takes the result of an item.
+func (l *load) result(i *item, err error) apnsclient.Outcome {
+	now := time.Now()
+	outcome := apnsclient.OutcomeOf(err)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := outbox.Failure{Rank: i.rank, At: now, ID: i.id}
+	a := audience.Answer{Began: i.began, At: now, Message: i.parcel.claim.Message.ID}
+	if r, ok := errors.AsType[*apns.Rejection](err); ok {
+		f.Status, f.Reason, a.Refused = r.Status, r.Reason, r
+	} else if c, ok := errors.AsType[*apnsclient.CheckError](err); ok {
+		f.Reason, f.ID = c.Reason, ""
+	}
+	var ruling *audience.Ruling
+	if i.known && (err == nil || a.Refused != nil) {
+		if after := i.target.Standing.After(a); after != i.target.Standing {
+			ruling = &audience.Ruling{Target: i.target, After: after}
+		}
+	}
+	retry := false
+	switch outcome {
+	case apnsclient.Accepted:
+		i.parcel.receipts.Set(i.rank, outbox.Accepted)
+	case apnsclient.Rejected, apnsclient.TokenGone, apnsclient.Invalid:
+	case apnsclient.RetryLater, apnsclient.ConnectionFault, apnsclient.Unknown, apnsclient.ProviderFault:
+		retry = true
+		asked, _ := apnsclient.RetryAfter(err) // at once otherwise: the apns-id is the same
+		i.parcel.tryAgain(asked)
+	}
+	l.settle(i, ruling, retry, f)
+	return outcome
+}
+
+// settle notes how an item ended, and gives its member a receipt once all its
+// items have. The caller holds mu.
+func (l *load) settle(i *item, ruling *audience.Ruling, retry bool, f outbox.Failure) {
+	p := i.parcel
+	p.left--
+	p.changed = true
+	if ruling != nil {
+		p.rulings = append(p.rulings, *ruling)
+	}
+	if o := l.outlooks[p][i.rank]; o != nil {
+		o.retry = o.retry || retry
+		if !retry && p.receipts.Get(i.rank) == outbox.Pending {
+			o.failure = f
+		}
+		if o.left--; o.left > 0 {
+			return
+		}
+		retry, f = o.retry, o.failure
+	}
+	if p.receipts.Get(i.rank) == outbox.Pending && !retry {
+		p.reject(f)
+	}
+}
+
+// checkpoint stores what has changed, gives back what is done, and carries out what
+// the answers say of device tokens.
+func (l *load) checkpoint(ctx context.Context) error {
+	now := time.Now()
+	all, parcels, rulings := l.progress(now)
+	if len(all) == 0 {
+		return nil
+	}
+	checked, err := l.cfg.Outbox.Checkpoint(ctx, all, now)
+	if err != nil {
+		return err
+	}
+	undo := make(map[outbox.MessageID]bool)
+	var believed []audience.Ruling
+	l.mu.Lock()
+	for n, c := range checked {
+		p := parcels[n]
+		if c.Err != nil { // another has it now, and its results
+			p.stopped, p.released = true, true
+			continue
+		}
+		p.stopped = p.stopped || !c.Status.State.Running()
+		p.released = all[n].Release
+		if c.Status.Fuse.Blown {
+			undo[all[n].Message] = true
+		} else {
+			believed = append(believed, rulings[n]...)
+		}
+	}
+	l.mu.Unlock()
+	if len(believed) > 0 {
+		if err := l.cfg.Audience.Rule(ctx, l.queue.App, believed); err != nil {
+			return err
+		}
+	}
+	for id := range undo {
+		if _, err := l.cfg.Audience.Undo(ctx, l.queue.App, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// progress returns what is to be stored of which parcels, with their rulings: what
+// has changed, and what would be lost without a word.
+func (l *load) progress(now time.Time) (all []outbox.Progress, parcels []*parcel, rulings [][]audience.Ruling) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.parcels {
+		done := p.left == 0
+		if p.released || !done && !p.changed && now.Sub(p.saidAt) < l.cfg.Lease/3 {
+			continue
+		}
+		s := &p.claim.Shard
+		all = append(all, outbox.Progress{
+			Message: p.claim.Message.ID, Shard: s.Number, Fence: p.claim.Fence, Receipts: p.receipts.Clone(), Failures: p.failures,
+			Release: done, Next: now.Add(outbox.Wait(s.Pass, p.asked)), Until: now.Add(l.cfg.Lease),
+		})
+		parcels, rulings = append(parcels, p), append(rulings, p.rulings)
+		p.failures, p.rulings, p.changed, p.saidAt = nil, nil, false, now
+	}
+	return all, parcels, rulings
+}
