@@ -3,6 +3,7 @@ package h2
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -826,5 +827,41 @@ func TestClientGoneBeforeRun(t *testing.T) {
 		if len(got) != 1 || got[0] != call || call.Err == nil {
 			t.Errorf("finished: got %v", got)
 		}
+	})
+}
+
+// TestClientCredit has a peer send answers of more than all windows: what is
+// taken is granted anew in time.
+func TestClientCredit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := welcome(t, ClientConfig{MaxBodyBytes: 8 << 20})
+		s.start("a")
+		s.received()
+		s.headers(1, false, ":status", "200")
+		const frames = connWindowBytes / maxFrameBytes * 5 / 4
+		stream, conn := int64(initialWindowBytes), int64(connWindowBytes)
+		for i := range frames {
+			s.must(s.fr.WriteData(1, i == frames-1, make([]byte, maxFrameBytes)))
+			stream, conn = stream-maxFrameBytes, conn-maxFrameBytes
+			for _, line := range s.received() {
+				var id, n int64
+				if _, err := fmt.Sscanf(line, "WINDOW_UPDATE %d %d", &id, &n); err != nil {
+					t.Errorf("received %s", line)
+				}
+				if id == 0 {
+					conn += n
+				} else {
+					stream += n
+				}
+			}
+			if i < frames-1 && stream < maxFrameBytes || conn < maxFrameBytes {
+				t.Fatalf("windows: got %d and %d, want room for a frame", stream, conn)
+			}
+		}
+		synctest.Wait()
+		if len(s.calls) != 1 || s.calls[0].Err != nil || len(s.calls[0].AnswerBody) != frames*maxFrameBytes {
+			t.Errorf("finished: got %d calls", len(s.calls))
+		}
+		s.part()
 	})
 }
