@@ -3,12 +3,15 @@ package pebble
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/spool"
 )
 
@@ -75,4 +78,69 @@ func someWrite(n, devices int) spool.Write {
 		ID: "eabeae54-14a8-11e5-b60b-1697f925ec7b", Topic: "com.example.demo", PushType: apns.PushTypeAlert, Priority: apns.PriorityImmediate, Payload: payload,
 	}
 	return w
+}
+
+// BenchmarkOutbox takes a message for one installation through the outbox, durably
+// at each step: submitted, claimed, answered. So many are on their way at a time as
+// its name says.
+func BenchmarkOutbox(b *testing.B) {
+	for _, callers := range []int{16, 256} {
+		b.Run(strconv.Itoa(callers), func(b *testing.B) {
+			o, err := OpenOutbox(filepath.Join(b.TempDir(), "outbox"), Config{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer o.Close()
+			var members audience.Members
+			members.Add(7)
+			queue := outbox.Queue{Lane: outbox.Urgent, App: 1}
+			var (
+				calling sync.WaitGroup
+				next    atomic.Int64
+			)
+			b.ResetTimer()
+			for range callers {
+				calling.Go(func() {
+					for next.Add(1) <= int64(b.N) {
+						now := time.Now()
+						_, _, err := o.Submit(b.Context(), outbox.Submission{
+							Intent: outbox.Intent{
+								ID: outbox.NewMessageID(now), App: 1, Deadline: now.Add(time.Hour),
+								Notification: apns.Notification{Topic: "com.example.demo", Payload: make(apns.Payload, 500)},
+							},
+							Shards: []outbox.Shard{outbox.NewShard(3, &members)},
+						}, now)
+						if err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			calling.Go(func() { // whoever sends
+				for done := 0; done < b.N; {
+					now := time.Now()
+					claims, err := o.Claim(b.Context(), outbox.Wanted{Queue: queue, Shards: 256, Members: 256, Until: now.Add(time.Minute)}, now)
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					var all []outbox.Progress
+					for _, c := range claims {
+						c.Shard.Receipts.Set(0, outbox.Accepted)
+						all = append(all, outbox.Progress{
+							Message: c.Message.ID, Shard: c.Shard.Number, Fence: c.Fence, Receipts: c.Shard.Receipts, Release: true,
+						})
+					}
+					if _, err := o.Checkpoint(b.Context(), all, now); err != nil {
+						b.Error(err)
+						return
+					}
+					done += len(all)
+				}
+			})
+			calling.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+		})
+	}
 }
