@@ -1,7 +1,6 @@
 package audience
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,8 +8,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/heraldpush/herald/apns"
 )
 
 // The limits of what an app may say of an installation; those in bytes are of
@@ -129,24 +126,4 @@ func isTimeZone(s string) bool {
 	}
 	zones.Store(s, nil)
 	return true
-}
-
-// maxWrittenToken bounds the ways to write a device token: in hex, with spaces
-// and brackets.
-const maxWrittenToken = 4 * apns.MaxDeviceTokenBytes
-
-// ParseDeviceToken reads a device token as an app may hand it over: hex in either
-// letter case, or the form "<740f4707 bebcf74f …>" in which old apps print it.
-// The error does not repeat it.
-func ParseDeviceToken(s string) (apns.DeviceToken, error) {
-	if len(s) > maxWrittenToken {
-		return "", errors.New("device token: too long")
-	}
-	if inner, ok := strings.CutPrefix(s, "<"); ok {
-		if inner, ok = strings.CutSuffix(inner, ">"); !ok {
-			return "", errors.New("device token: not hex")
-		}
-		s = strings.ReplaceAll(inner, " ", "")
-	}
-	return apns.ParseDeviceToken(s)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/apnsclient"
 )
 
 // Registration is what an app says of an installation, as JSON in the API.
@@ -33,8 +34,8 @@ type RegisteredToken struct {
 	Name string `json:"name,omitempty"`
 	// Environment is "sandbox" or "production".
 	Environment string `json:"environment"`
-	// Value is the device token in hex, in either letter case; the form
-	// "<740f4707 bebcf74f …>", in which old apps print it, is taken too.
+	// Value is the device token, as apnsclient.ParseDeviceToken takes it: in hex,
+	// or in the form "<740f4707 bebcf74f …>" in which old apps print it.
 	Value string `json:"value"`
 }
 
@@ -149,7 +150,7 @@ func (t RegisteredToken) read(at string, faults *Faults) (d Destination, ok bool
 	if d.Environment, err = apns.ParseEnvironment(t.Environment); err != nil {
 		faults.Add(at+"/environment", Required, "sandbox or production")
 	}
-	if d.DeviceToken, err = ParseDeviceToken(t.Value); err != nil {
+	if d.DeviceToken, err = apnsclient.ParseDeviceToken(t.Value); err != nil {
 		faults.Add(at+"/value", Malformed, err.Error())
 	}
 	return d, len(*faults) == before
