@@ -27,7 +27,17 @@ const maxProxyAnswerBytes = 16 << 10
 // in lower case, for Config.Proxy. It is nil where there is none. The error is
 // for a variable that holds no URL.
 func ProxyFromEnvironment(host string) (*url.URL, error) {
-	return httpproxy.FromEnvironment().ProxyFunc()(&url.URL{Scheme: "https", Host: host})
+	env := httpproxy.FromEnvironment()
+	// httpproxy takes what it cannot read for none, and would go past the proxy.
+	if s := env.HTTPSProxy; s != "" {
+		if !strings.Contains(s, "://") {
+			s = "http://" + s
+		}
+		if u, err := url.Parse(s); err != nil || u.Host == "" {
+			return nil, errors.New("HTTPS_PROXY: not a URL: want one such as http://proxy.example.com:3128")
+		}
+	}
+	return env.ProxyFunc()(&url.URL{Scheme: "https", Host: host})
 }
 
 // ProxyError says that the proxy of a sender did not open the way to the

@@ -324,6 +324,13 @@ func TestProxyFromEnvironment(t *testing.T) {
 			t.Errorf("%+v: got %q, %v", tt, got, err)
 		}
 	}
+	// What cannot be read is told, and not passed by.
+	for _, bad := range []string{"http://[::1", "http://me:secret@proxy example:3128", "%"} {
+		t.Setenv("HTTPS_PROXY", bad)
+		if u, err := ProxyFromEnvironment("api.push.apple.com"); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: got %v, %v, want an error without the password", bad, u, err)
+		}
+	}
 }
 
 // FuzzProxyAnswer: whatever a proxy says, it is an answer or an error.
