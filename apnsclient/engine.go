@@ -263,8 +263,11 @@ func (e *engine) dispatch(now time.Time) {
 			f.attempts++
 		case errors.Is(err, h2.ErrFull):
 			l.full = true
-		default:
+		case errors.Is(err, h2.ErrGoing):
 			e.drop(l)
+		default: // it is not one that this gateway takes
+			e.leaveQueue(f)
+			e.finish(f, &UnsentError{Host: e.addr, Err: err})
 		}
 	}
 }

@@ -354,3 +354,22 @@ func TestHooks(t *testing.T) {
 		}
 	})
 }
+
+// A gateway that takes smaller headers than a push has costs the push, and no
+// connection.
+func TestHeaderTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := scripted.New(t)
+		g.Script(scripted.Script{Settings: []http2.Setting{{ID: http2.SettingMaxHeaderListSize, Val: 200}}})
+		s := newSender(t, config(t, g))
+		for range 3 {
+			_, err := s.Push(t.Context(), phone, hello)
+			if got := apnsclient.OutcomeOf(err); got != apnsclient.ConnectionFault {
+				t.Errorf("got %v, %v", got, err)
+			}
+		}
+		if c := g.Counts(); c.Opened != 1 || c.Pushes != 0 {
+			t.Errorf("got %d connections and %d pushes, want 1 and 0", c.Opened, c.Pushes)
+		}
+	})
+}
