@@ -61,11 +61,20 @@ func (s *Sender) PushAll(ctx context.Context, pushes iter.Seq[Push]) iter.Seq[Re
 		b := &bulk{sender: s, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), places: s.engine.bulkPlaces()}
 		var feeder sync.WaitGroup
 		feeder.Go(func() { b.feed(ctx, pushes) })
+		over := false
+		defer func() {
+			if !over { // the loop has panicked, or its goroutine ends
+				cancel()
+				s.engine.giveUpBulk(b, context.Canceled)
+				feeder.Wait()
+			}
+		}()
 		left := b.hand(ctx, yield)
 		if left {
 			cancel()
 			b.hand(ctx, func(Result) bool { return true })
 		}
+		over = true
 		feeder.Wait()
 		for f := b.spare; f != nil; {
 			next := f.beside[inQueue].next
