@@ -41,10 +41,10 @@ type engine struct {
 	queues   [2]flightList // of what waits: pushes one by one, and those of a bulk
 	all      flightList    // all that is not done
 	pauses   pauses
-	lobby    []chan struct{} // callers that wait for a place in the queue
-	done     flightList      // to be handed out when mu is released
-	attempts []Attempt       // to be told when mu is released
-	empty    chan struct{}   // closed when it is closed and nothing is left
+	lobby    flightList    // of what waits for a place in the queues
+	done     flightList    // to be handed out when mu is released
+	attempts []Attempt     // to be told when mu is released
+	empty    chan struct{} // closed when it is closed and nothing is left
 
 	opening  *opening // the connection that is being made; nil if there is no need
 	made     uint64   // connections so far
@@ -87,6 +87,7 @@ func newEngine(cfg engineConfig) *engine {
 		engineConfig: cfg,
 		authority:    strings.TrimSuffix(cfg.addr, ":"+defaultPort),
 		all:          flightList{chain: inAll},
+		lobby:        flightList{chain: inQueue},
 		done:         flightList{chain: inQueue},
 		empty:        make(chan struct{}),
 		budget:       newBudget(cfg.retry.Budget),
@@ -137,8 +138,8 @@ func (e *engine) fly(ctx context.Context, f *flight) error {
 	return f.err
 }
 
-// submit puts f into the queue, and waits for a place in it where it is full. The
-// error is that it has not been put there.
+// submit puts f into the queue, or into the lobby where that is full. The error
+// is that it is in neither.
 func (e *engine) submit(ctx context.Context, f *flight) error {
 	now := time.Now()
 	f.expires, f.deadline = now.Add(e.timeout), now.Add(e.timeout)
@@ -150,72 +151,49 @@ func (e *engine) submit(ctx context.Context, f *flight) error {
 	if err := e.admit(ctx, f); err != nil {
 		return &UnsentError{Host: e.addr, Err: err}
 	}
-	if err := ctx.Err(); err != nil { // under mu, so that giveUpBulk misses nothing
-		return &UnsentError{Host: e.addr, Err: err}
-	}
 	if len(e.links) == 0 && e.endsTooEarly(f) {
 		return e.tooLate()
 	}
 	e.budget.push()
 	f.dials = e.failures
 	e.all.push(f)
+	e.arm(f.expires)
+	if !e.hasPlace() {
+		f.at, f.since = outside, now
+		e.lobby.push(f)
+		return nil
+	}
 	e.enqueue(f, now)
 	e.dispatch(now)
-	e.arm(f.expires)
 	return nil
 }
 
-// admit waits until there is a place in the queue for f. mu is held, but not
-// while waiting.
+// admit says why f is not taken. mu is held, so that giveUpBulk misses nothing.
 func (e *engine) admit(ctx context.Context, f *flight) error {
-	for {
-		switch {
-		case e.closed:
-			return ErrClosed
-		case e.queues[single].count+e.queues[inBulk].count+len(e.pauses) < e.maxPending:
-			return nil
-		case e.failFast && f.bulk == nil:
-			return ErrBusy
-		}
-		turn := make(chan struct{})
-		e.lobby = append(e.lobby, turn)
-		e.unlock()
-		err := awaitTurn(ctx, turn, f.expires)
-		e.mu.Lock()
-		if err != nil {
-			e.leaveLobby(turn)
-			return err
-		}
+	switch {
+	case e.closed:
+		return ErrClosed
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case e.failFast && f.bulk == nil && !e.hasPlace():
+		return ErrBusy
 	}
+	return nil
 }
 
-func awaitTurn(ctx context.Context, turn <-chan struct{}, until time.Time) error {
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	select {
-	case <-turn:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
-	}
+// hasPlace reports whether there is a place in the queues.
+func (e *engine) hasPlace() bool {
+	return e.queues[single].count+e.queues[inBulk].count+len(e.pauses) < e.maxPending
 }
 
-// leaveLobby takes turn out of the lobby, or passes it on if it has come.
-func (e *engine) leaveLobby(turn chan struct{}) {
-	for i, c := range e.lobby {
-		if c == turn {
-			e.lobby = append(e.lobby[:i], e.lobby[i+1:]...)
-			return
-		}
-	}
-	e.callLobby()
-}
-
-// callLobby lets the first in the lobby try again.
-func (e *engine) callLobby() {
-	if len(e.lobby) > 0 {
-		close(e.lobby[0])
-		e.lobby = e.lobby[1:]
+// letIn fills the queues from the lobby, whenever a place is free: what comes
+// never passes what is there.
+func (e *engine) letIn() {
+	for e.lobby.first != nil && e.hasPlace() {
+		f := e.lobby.first
+		e.lobby.remove(f)
+		f.at = waiting
+		e.queueOf(f).push(f)
 	}
 }
 
@@ -272,11 +250,21 @@ func (e *engine) dispatch(now time.Time) {
 	}
 }
 
+// unqueue takes f out of the queue, or the lobby.
+func (e *engine) unqueue(f *flight) {
+	if f.at == outside {
+		e.lobby.remove(f)
+		f.at = nowhere
+		return
+	}
+	e.leaveQueue(f)
+}
+
 // leaveQueue takes f out of the queue.
 func (e *engine) leaveQueue(f *flight) {
 	e.queueOf(f).remove(f)
 	f.at = nowhere
-	e.callLobby()
+	e.letIn()
 }
 
 // pick returns a link with room, nil if there is none. The first are filled first,
@@ -339,16 +327,13 @@ func (e *engine) tooLate() error {
 
 // failWaiting ends what waits, where ends says so.
 func (e *engine) failWaiting(err error, ends func(*flight) bool) {
-	for i := range e.queues {
-		q := &e.queues[i]
-		for f := q.first; f != nil; {
-			next := q.next(f)
-			if ends(f) {
-				e.leaveQueue(f)
-				e.finish(f, err)
-			}
-			f = next
+	for f := e.all.first; f != nil; {
+		next := e.all.next(f)
+		if (f.at == waiting || f.at == outside) && ends(f) {
+			e.unqueue(f)
+			e.finish(f, err)
 		}
+		f = next
 	}
 }
 
@@ -389,7 +374,7 @@ func (e *engine) settle(f *flight, now time.Time) {
 	default:
 		again, pause = e.afterFailure(f)
 	}
-	again = again && now.Add(pause).Before(f.deadline)
+	again = again && !f.over && now.Add(pause).Before(f.deadline)
 	if e.hooks.Attempt != nil {
 		e.attempts = append(e.attempts, f.attempt(f.err, again, now))
 	}
@@ -523,15 +508,20 @@ func (e *engine) giveUp(f *flight, err error) {
 func (e *engine) end(f *flight, err error, now time.Time) {
 	switch f.at {
 	case nowhere:
+	case outside:
+		e.unqueue(f)
+		e.finish(f, &UnsentError{Host: e.addr, Err: fmt.Errorf("%w: %w", ErrBusy, err)})
 	case waiting:
 		e.leaveQueue(f)
 		e.finish(f, &UnsentError{Host: e.addr, Err: after(e.waitingError(err), e.last)})
 	case pausing:
 		heap.Remove(&e.pauses, f.heapIndex)
+		e.letIn()
 		e.finish(f, f.errorOfPause(e, err))
 	case flying:
 		l := f.link
 		if !l.conn.Cancel(&f.call) {
+			f.over = true
 			return // its answer is on the way to finished
 		}
 		l.full = false
@@ -628,7 +618,7 @@ func (e *engine) stats() Stats {
 		Connections: len(e.links), Streams: e.streams(),
 		Pending: e.queues[single].count + e.queues[inBulk].count + len(e.pauses),
 	}
-	s.InFlight = e.all.count - s.Pending
+	s.InFlight = e.all.count - s.Pending - e.lobby.count
 	now := time.Now()
 	for i := range e.queues {
 		if f := e.queues[i].first; f != nil {
@@ -648,10 +638,11 @@ func (e *engine) close() {
 		e.running.Wait()
 		return
 	}
-	e.closed = true
-	for len(e.lobby) > 0 {
-		e.callLobby()
+	for f := e.lobby.first; f != nil; f = e.lobby.first {
+		e.unqueue(f)
+		e.finish(f, &UnsentError{Host: e.addr, Err: ErrClosed})
 	}
+	e.closed = true
 	if e.all.count == 0 {
 		close(e.empty)
 	}

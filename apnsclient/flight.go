@@ -36,6 +36,7 @@ type place uint8
 
 const (
 	nowhere place = iota // its owner has it
+	outside              // of the queues, for want of a place
 	waiting              // for a stream
 	flying               // on a link
 	pausing              // until the next attempt
@@ -73,6 +74,7 @@ type journey struct {
 	moves     int       // attempts that the gateway did not begin with
 	dials     int       // failed dials of the engine when it came
 	renewed   bool      // a new provider token was tried
+	over      bool      // it was given up while its answer was on the way: there is no other attempt
 	since     time.Time // it waits or flies
 	due       time.Time // it pauses until then
 	lastErr   error     // of the last attempt that counts

@@ -13,6 +13,10 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/h2"
+	"github.com/heraldpush/herald/internal/memnet"
 )
 
 // peer is the far end of a connection, frame by frame.
@@ -316,4 +320,28 @@ func TestCloseWhileConnecting(t *testing.T) {
 			t.Errorf("closing took %v, want no time", took)
 		}
 	})
+}
+
+// A push that is given up while its answer is handed over has no other attempt,
+// whatever the answer is.
+func TestGivenUpAtTheLastMoment(t *testing.T) {
+	near, far := memnet.Pipe()
+	defer near.Close()
+	defer far.Close()
+	e := newEngine(engineConfig{timeout: time.Minute, maxPending: 1, retry: Retry{}.withDefaults()})
+	f := e.newFlight()
+	now := time.Now()
+	f.at, f.attempts, f.deadline = flying, 1, now.Add(time.Minute)
+	f.link = &link{engine: e, conn: h2.NewClientConn(near, h2.ClientConfig{})} // which has no such call any more
+	e.all.push(f)
+	e.giveUp(f, context.Canceled)
+	f.err = apns.Reject(apns.ServiceUnavailable, "")
+	e.mu.Lock()
+	e.settle(f, now)
+	e.unlock()
+	select {
+	case <-f.done:
+	default:
+		t.Errorf("it goes on, %v", f.at)
+	}
 }
