@@ -15,6 +15,9 @@ import (
 // more, and what was never sent is not lost.
 const maxClientOutBytes = 512 << 10
 
+// maxFinished is how many calls are handed over as finished at a time.
+const maxFinished = 128
+
 // errCallTooLarge is why a call does not fit the peer's SETTINGS_MAX_HEADER_LIST_SIZE.
 var errCallTooLarge = errors.New("header fields larger than the peer's SETTINGS_MAX_HEADER_LIST_SIZE")
 
@@ -281,18 +284,25 @@ func (c *ClientConn) cut(err error) {
 // report hands over the calls that are finished, and tells of changes. It is
 // called on the goroutine of Run. c.mu is not held.
 func (c *ClientConn) report() {
-	if len(c.finished) > 0 {
+	for left := c.finished; len(left) > 0; {
+		some := left[:min(len(left), maxFinished)]
+		left = left[len(some):]
 		c.mu.Lock()
-		for _, call := range c.finished {
+		for _, call := range some {
 			call.conn = nil
 		}
 		c.mu.Unlock()
 		c.telling.Lock()
-		c.cfg.Finished(c.finished)
+		c.cfg.Finished(some)
 		c.telling.Unlock()
-		clear(c.finished)
-		c.finished = c.finished[:0]
+		if len(left) > 0 {
+			// Those who waited for these start others; let them, and the keeper, before
+			// there is such a crowd that what is started first is written last.
+			runtime.Gosched()
+		}
 	}
+	clear(c.finished)
+	c.finished = c.finished[:0]
 	c.tell()
 }
 
