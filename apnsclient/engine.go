@@ -17,10 +17,16 @@ const (
 	// maxTimeouts is how many pushes in a row may go unanswered on a
 	// connection before it is given up.
 	maxTimeouts = 3
+	// noticedAfter is how long a push has to have been unanswered to count there.
+	// One that waited for a stream until its time was nearly over says nothing.
+	noticedAfter = time.Second
 	// growAfter is how long a push waits for a stream before another
 	// connection is made for it. It is more than a gateway takes to raise its
 	// limit from the one stream that it allows at first.
 	growAfter = 100 * time.Millisecond
+	// wornAfter is how old a connection is that is replaced because the gateway
+	// goes on to refuse its provider token.
+	wornAfter = time.Minute
 )
 
 // engine is the scheduler: it has the connections to one gateway, with one
@@ -48,7 +54,8 @@ type engine struct {
 
 	opening  *opening // the connection that is being made; nil if there is no need
 	made     uint64   // connections so far
-	backoff  backoff  // of connections that brought no answer
+	backoff  backoff  // of connections that brought no answer, where there was no other
+	further  backoff  // of those made beside others
 	failures int      // connections that could not be made, so far
 	last     error    // what ended the last connection, or kept it from being made; may be nil
 
@@ -299,7 +306,8 @@ func (e *engine) grow(now time.Time) {
 	case e.opening != nil:
 		return
 	case len(e.links) > 0:
-		if len(e.links) >= e.maxLinks || !e.links[len(e.links)-1].proven {
+		// What may take no push at all will not prove itself.
+		if last := e.links[len(e.links)-1]; len(e.links) >= e.maxLinks || !last.proven && last.limit > 0 {
 			return
 		}
 		if f := e.first(); now.Sub(f.since) < growAfter {
@@ -363,8 +371,7 @@ func (e *engine) settle(f *flight, now time.Time) {
 	f.at = nowhere
 	answered := f.answered()
 	if answered {
-		l.timeouts, l.proven = 0, true
-		e.backoff.succeeded()
+		e.answered(l, f.err)
 	}
 	again, pause := false, time.Duration(0)
 	switch {
@@ -390,6 +397,18 @@ func (e *engine) settle(f *flight, now time.Time) {
 	}
 }
 
+// answered notes an answer on l. The first is what the making of connections is
+// for: those on which a gateway says only that it shuts down are made with pauses.
+func (e *engine) answered(l *link, err error) {
+	l.timeouts = 0
+	if r, ok := errors.AsType[*apns.Rejection](err); l.proven || ok && r.Reason == apns.Shutdown {
+		return
+	}
+	l.proven = true
+	e.backoff.succeeded()
+	e.further.succeeded()
+}
+
 // attempt returns what is told of the attempt that has just ended.
 func (f *flight) attempt(err error, again bool, now time.Time) Attempt {
 	a := Attempt{
@@ -411,7 +430,7 @@ func (e *engine) afterRejection(f *flight, now time.Time) (again bool, pause tim
 	}
 	f.lastErr = r
 	switch {
-	case e.renew(f, r.Reason):
+	case e.renew(f, r.Reason, now):
 		return true, 0
 	case r.Reason == apns.TooManyProviderTokenUpdates && e.tokens != nil:
 		return false, 0
@@ -432,20 +451,23 @@ func (e *engine) afterRejection(f *flight, now time.Time) (again bool, pause tim
 // renew tells the provider tokens of a refusal. It reports whether f is to be
 // tried with another one, which is done once
 // (docs/protocol/provider.md#provider-tokens).
-func (e *engine) renew(f *flight, reason apns.Reason) bool {
+func (e *engine) renew(f *flight, reason apns.Reason, now time.Time) bool {
 	if e.tokens == nil {
 		return false
-	}
-	switch reason {
-	case apns.ExpiredProviderToken, apns.TooManyProviderTokenUpdates:
-		// Connections have been seen to serve badly after these answers.
-		e.retire(f.link)
-	default:
 	}
 	date := answer{fields: f.call.Answer}.field("date")
 	again, err := e.tokens.refused(f.token, reason, date)
 	if err != nil {
 		f.err = &UnsentError{Host: e.addr, Err: err}
+	}
+	switch reason {
+	case apns.ExpiredProviderToken, apns.TooManyProviderTokenUpdates:
+		// Connections have been seen to serve badly after these answers. Where
+		// another token is not to be had, another connection for each push is no help.
+		if again || now.Sub(f.link.opened) >= wornAfter {
+			e.retire(f.link)
+		}
+	default:
 	}
 	if !again || f.renewed {
 		return false
@@ -526,7 +548,7 @@ func (e *engine) end(f *flight, err error, now time.Time) {
 		}
 		l.full = false
 		f.at = nowhere
-		if errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(err, context.DeadlineExceeded) && now.Sub(f.since) >= noticedAfter {
 			if l.timeouts++; l.timeouts >= maxTimeouts {
 				e.retire(l)
 			}

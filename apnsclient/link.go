@@ -48,7 +48,7 @@ type link struct {
 	full     bool      // it had no room when last asked
 	going    bool      // it takes no more, and that was told
 	limit    int       // as was last told
-	proven   bool      // it has brought an answer
+	proven   bool      // it has brought an answer, other than that it shuts down
 	timeouts int       // calls in a row without an answer
 	until    time.Time // when it is to be replaced
 }
@@ -57,34 +57,41 @@ type link struct {
 type opening struct {
 	startsAt time.Time
 	cancel   context.CancelFunc
+	hurry    chan struct{} // closed when there is no time for its pause; nil afterwards
 }
 
 // open has a connection made, after the pause that is due. mu is held.
 //
 //nolint:contextcheck,nolintlint // it is for all pushes, and outlives the one that it is begun for
 func (e *engine) open(now time.Time) {
-	pause := e.backoff.pause()
-	e.backoff.failed() // until an answer shows otherwise
+	b := &e.backoff
+	if len(e.links) > 0 {
+		b = &e.further
+	}
+	pause := b.pause()
+	b.failed() // until an answer shows otherwise
 	ctx, cancel := context.WithTimeout(context.Background(), pause+e.timeout)
-	e.opening = &opening{startsAt: now.Add(pause), cancel: cancel}
+	hurry := make(chan struct{})
+	e.opening = &opening{startsAt: now.Add(pause), cancel: cancel, hurry: hurry}
 	e.made++
 	id := e.made
 	e.running.Go(func() {
 		defer cancel()
-		e.opened(e.connect(ctx, id, pause))
+		e.opened(e.connect(ctx, id, pause, hurry))
 	})
 }
 
-// connect makes a link after the given pause. It waits for the gateway's
+// connect makes a link after the given pause, or when there is hurry. It waits for the gateway's
 // SETTINGS, which say how many pushes it takes at a time, and which do not
 // come where it refuses the certificate.
-func (e *engine) connect(ctx context.Context, id uint64, pause time.Duration) (*link, error) {
+func (e *engine) connect(ctx context.Context, id uint64, pause time.Duration, hurry <-chan struct{}) (*link, error) {
 	l := &link{engine: e, id: id, opened: time.Now(), ready: make(chan struct{}), ended: make(chan struct{})}
 	if pause > 0 {
 		timer := time.NewTimer(pause)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
+		case <-hurry:
 		case <-ctx.Done():
 			return l, ctx.Err()
 		}
@@ -169,7 +176,7 @@ func verdict(err error) error {
 			err = r
 		}
 	}
-	if r, ok := errors.AsType[*apns.Rejection](err); ok && r.Status < 500 && r.Reason != apns.IdleTimeout {
+	if r, ok := errors.AsType[*apns.Rejection](err); ok && outcomeOfRejection(r) == ProviderFault {
 		return r
 	}
 	return nil
@@ -270,10 +277,20 @@ func (e *engine) drop(l *link) bool {
 	for i, other := range e.links {
 		if other == l {
 			e.links = append(e.links[:i], e.links[i+1:]...)
+			e.hurry(l)
 			return true
 		}
 	}
 	return false
+}
+
+// hurry ends the pause of a connection that was to be a further one, if l was the
+// last that there was, and served.
+func (e *engine) hurry(l *link) {
+	if o := e.opening; o != nil && o.hurry != nil && len(e.links) == 0 && l.proven {
+		close(o.hurry)
+		o.hurry, o.startsAt = nil, time.Now()
+	}
 }
 
 // retire keeps further pushes off l; it closes when those on it are done. mu is
