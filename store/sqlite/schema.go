@@ -128,6 +128,13 @@ CREATE TABLE aliases (
 	person INTEGER NOT NULL,
 	PRIMARY KEY (app, label, id)
 ) WITHOUT ROWID, STRICT;
+`, `
+CREATE TABLE accounts ( -- of the provider
+	kind TEXT NOT NULL,
+	id   TEXT NOT NULL,
+	body BLOB NOT NULL, -- JSON; secrets in it are sealed
+	PRIMARY KEY (kind, id)
+) WITHOUT ROWID, STRICT;
 `}
 
 // VersionError says that a database was written by a later version of Herald.

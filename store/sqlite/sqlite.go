@@ -13,6 +13,9 @@ import (
 	"sync"
 
 	sqlite "modernc.org/sqlite"
+
+	"github.com/heraldpush/herald/portal"
+	"github.com/heraldpush/herald/provider/account"
 )
 
 // readers is how many may look at the same time.
@@ -32,6 +35,7 @@ type Database struct {
 	portal   *Portal
 	registry *Registry
 	audience *Audience
+	account  *Account
 
 	closing sync.Once
 	closed  error // what closing met; set by closing
@@ -109,9 +113,14 @@ func (d *Database) prepare(ctx context.Context, conn *sql.Conn) error {
 	w := &preparer{ctx: ctx, prepare: conn.PrepareContext}
 	r := &preparer{ctx: ctx, prepare: d.reads.PrepareContext}
 	d.writer = newWriter(d.path, conn, w)
-	d.portal = &Portal{db: d, written: preparePortal(w), read: preparePortal(r)}
+	d.portal = &Portal{records[portal.Kind]{
+		db: d, missing: portal.ErrNotFound, written: prepareRecords(w, "records"), read: prepareRecords(r, "records"),
+	}}
 	d.registry = &Registry{db: d, written: prepareRegistry(w), read: prepareRegistry(r)}
 	d.audience = &Audience{db: d, written: prepareAudience(w), read: prepareAudience(r)}
+	d.account = &Account{records[account.Kind]{
+		db: d, missing: account.ErrNotFound, written: prepareRecords(w, "accounts"), read: prepareRecords(r, "accounts"),
+	}}
 	d.statements = w.all
 	return fault(d.path, errors.Join(w.err, r.err))
 }
@@ -124,6 +133,9 @@ func (d *Database) Registry() *Registry { return d.registry }
 
 // Audience returns the store of the provider's audience.
 func (d *Database) Audience() *Audience { return d.audience }
+
+// Account returns the store of the provider's apps, credentials and keys.
+func (d *Database) Account() *Account { return d.account }
 
 // Close waits for the changes that have begun and closes the database. What
 // comes later is refused with ErrClosed. A second Close does nothing.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/portal/portaltest"
+	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
 	"github.com/heraldpush/herald/provider/providertest"
 	"github.com/heraldpush/herald/registry"
@@ -58,6 +59,17 @@ func TestAudience(t *testing.T) {
 			providertest.Audience(t, func(t *testing.T) (audience.Store, func() audience.Store) {
 				d := open(t, newPath(t))
 				return d.Audience(), func() audience.Store { d = again(t, d); return d.Audience() }
+			})
+		})
+	}
+}
+
+func TestAccount(t *testing.T) {
+	for name, again := range again {
+		t.Run(name, func(t *testing.T) {
+			providertest.Account(t, func(t *testing.T) (account.Store, func() account.Store) {
+				d := open(t, newPath(t))
+				return d.Account(), func() account.Store { d = again(t, d); return d.Account() }
 			})
 		})
 	}
