@@ -60,6 +60,8 @@ func (tr *trouble) reply(scripted.Push) scripted.Reply {
 		r = scripted.Break(codes[tr.rand.IntN(len(codes))])
 	case tr.odds(5):
 		r = scripted.Accept().Half()
+	case tr.odds(3):
+		r = scripted.Refuse(apns.ExpiredProviderToken)
 	case tr.odds(5):
 		r = scripted.Refuse(apns.Shutdown).Then(scripted.GoAway{Reason: apns.Shutdown})
 	}
@@ -97,6 +99,8 @@ func (tr *trouble) script(int) scripted.Script {
 		return scripted.Script{Handshake: scripted.HandshakeNever}
 	case tr.odds(20):
 		return scripted.Script{NoSettings: true}
+	case tr.odds(20):
+		return scripted.Script{Streams: scripted.NoStreams}
 	case tr.odds(100):
 		s.SettingsDelay = tr.upTo(3 * time.Second)
 	case tr.odds(300):
@@ -182,6 +186,9 @@ func soak(t *testing.T, seed uint64) (map[apnsclient.Outcome]int, scripted.Count
 		Environment: apns.Production, Host: g.Addr(), Dial: g.Dial, Roots: g.Roots(), ProviderTokens: newProviderTokens(t),
 		Connections: 1 + int(seed%4), IdleTimeout: time.Minute,
 	}
+	if seed%2 == 1 {
+		cfg.MaxPending, cfg.MaxAge = 20, 3*time.Second
+	}
 	again := seed%3 == 2
 	if again {
 		cfg.Retry.Unanswered = apnsclient.Again
@@ -225,6 +232,24 @@ func soak(t *testing.T, seed uint64) (map[apnsclient.Outcome]int, scripted.Count
 			e.add(r.To, r.Receipt.ID, r.Err)
 		}
 	})
+	var given int // of a bulk that is given up on the way
+	senders.Go(func() {
+		tr.mu.Lock()
+		patience := tr.upTo(5 * time.Second)
+		tr.mu.Unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		pushes := func(yield func(apnsclient.Push) bool) {
+			for yield(apnsclient.Push{To: to(alone + inBulk + given), Notification: &n}) {
+				if given++; given%100 == 0 {
+					time.Sleep(500 * time.Millisecond)
+				}
+			}
+		}
+		for r := range s.PushAll(ctx, pushes) {
+			e.add(r.To, r.Receipt.ID, r.Err)
+		}
+	})
 	senders.Wait()
 	if got := s.Stats(); got.InFlight != 0 || got.Pending != 0 {
 		t.Errorf("after all have ended: %+v", got)
@@ -236,8 +261,8 @@ func soak(t *testing.T, seed uint64) (map[apnsclient.Outcome]int, scripted.Count
 		t.Error(err)
 	}
 
-	if len(e.all) != alone+inBulk {
-		t.Errorf("got outcomes of %d pushes, want %d", len(e.all), alone+inBulk)
+	if len(e.all) != alone+inBulk+given {
+		t.Errorf("got outcomes of %d pushes, want %d", len(e.all), alone+inBulk+given)
 	}
 	sums := make(map[apnsclient.Outcome]int)
 	processed := g.Processed()
