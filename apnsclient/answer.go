@@ -22,8 +22,8 @@ const (
 )
 
 // readAnswer reads the answer to the notification id: a receipt, or an
-// *apns.Rejection; what is plain is no push, and may be answered otherwise. The status counts even where the rest is not what a gateway
-// would send (docs/protocol/provider.md#answers).
+// *apns.Rejection; what is plain is no push, and may be answered otherwise. The
+// status counts even where the rest is not what a gateway would send (docs/protocol/provider.md#answers).
 func readAnswer(c *h2.Call, status int, id apns.NotificationID, plain bool) (Receipt, error) {
 	receipt := Receipt{ID: id}
 	var retryAfter, date string

@@ -45,8 +45,9 @@ const freeBatch = 64
 // is held is bounded, however many there are. So pushes is asked for more only as
 // results are taken, from another goroutine than the one that takes them. When
 // ctx ends, pushes is asked for no more, and what is under way ends with an
-// error that wraps the cause; so it does where the loop over the results is left
-// early, but then nobody sees the results. PushAll does not return before pushes
+// error that wraps the cause, or with what the gateway answered to its last
+// attempt; so it does where the loop over the results is left early, but then
+// nobody sees the results. PushAll does not return before pushes
 // has yielded: it should end with ctx where it waits for something.
 //
 //	for r := range sender.PushAll(ctx, pushes) {

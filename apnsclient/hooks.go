@@ -105,7 +105,7 @@ type Stats struct {
 	// InFlight is how many pushes wait for their answer.
 	InFlight int
 	// Pending is how many pushes wait for a connection with room, or for their
-	// next attempt.
+	// next attempt: those for which MaxPending has room.
 	Pending int
 	// OldestPending is for how long the first of these that wait for a
 	// connection has waited.
