@@ -250,7 +250,7 @@ func (d *demo) sendOne(ctx context.Context, with string, cfg apnsclient.Config, 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, sender.Close()) }() //nolint:contextcheck // closing has no context
+	defer func() { err = errors.Join(err, sender.Close()) }()
 	server, err := provider.New(provider.Config{Routes: []provider.Route{{Sender: sender}}})
 	if err != nil {
 		return err
