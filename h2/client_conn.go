@@ -28,7 +28,6 @@ type ClientConn struct {
 	wake    chan struct{} // tells the keeper to write; holds one
 	telling sync.Mutex    // held while ClientConfig.Finished or Changed runs
 	mu      sync.Mutex
-	timer   *time.Timer // wakes the keeper at armed; nil before Run
 
 	// All that follows is guarded by mu.
 
@@ -56,7 +55,7 @@ type ClientConn struct {
 	partlySince time.Time // since when a frame or header block is there in part; zero if none
 	pingSent    time.Time // of the unanswered PING; zero if none
 	silent      bool      // nothing has arrived for ClientConfig.ProbeAfter
-	armed       time.Time // zero if the timer is not running
+	alarm       alarm     // wakes the keeper
 	budgets     budgets
 
 	// Settings of the peer, see client_settings.go.
@@ -159,8 +158,7 @@ func (c *ClientConn) Run(ctx context.Context) error {
 	if c.calls.count > 0 {
 		c.busySince = c.started
 	}
-	c.timer = time.NewTimer(0) // the first tick finds out when the next one is due
-	c.armed = c.started
+	c.alarm.start(c.started)
 	c.mu.Unlock()
 
 	var keeper sync.WaitGroup
@@ -181,7 +179,7 @@ func (c *ClientConn) Run(ctx context.Context) error {
 	}
 	close(done)
 	keeper.Wait()
-	c.timer.Stop()
+	c.alarm.timer.Stop()
 	return err
 }
 

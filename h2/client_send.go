@@ -187,7 +187,7 @@ func (c *ClientConn) keep(done <-chan struct{}) {
 		case <-done:
 			return
 		case <-c.wake:
-		case <-c.timer.C:
+		case <-c.alarm.timer.C:
 			c.mu.Lock()
 			c.tick(time.Now())
 			c.mu.Unlock()

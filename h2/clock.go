@@ -9,17 +9,15 @@ import (
 // arm sees to it that the keeper looks at the clock at t or before. c.mu is
 // held, or c is new.
 func (c *Conn) arm(t time.Time) {
-	if c.timer == nil || c.ended || !c.armed.IsZero() && !t.Before(c.armed) {
-		return
+	if !c.ended {
+		c.alarm.set(t)
 	}
-	c.armed = t
-	c.timer.Reset(time.Until(t))
 }
 
 // tick does what is due at now and arms the timer for what is due next. All
 // deadlines of a connection are here, but for those of its writes. c.mu is held.
 func (c *Conn) tick(now time.Time) {
-	c.armed = time.Time{}
+	c.alarm.at = time.Time{}
 	if c.ended {
 		return
 	}

@@ -25,9 +25,8 @@ type Conn struct {
 	block headerBlock
 	text  []byte // room for what is decoded and not wanted
 
-	wake  chan struct{} // tells the keeper to write; holds one
-	mu    sync.Mutex
-	timer *time.Timer // wakes the keeper at armed; nil before Serve
+	wake chan struct{} // tells the keeper to write; holds one
+	mu   sync.Mutex
 
 	// All that follows is guarded by mu.
 
@@ -41,7 +40,7 @@ type Conn struct {
 	lastFrame time.Time // when a frame other than the answer to a PING last arrived
 	// partlySince is since when a frame or header block is there in part.
 	partlySince time.Time
-	armed       time.Time // zero if the timer is not running
+	alarm       alarm     // wakes the keeper
 	pingSent    time.Time // of the unanswered PING that asks whether the peer is there; zero if none
 	budgets     budgets
 	peerGone    bool       // the peer sent GOAWAY
@@ -135,8 +134,7 @@ func (c *Conn) Serve(ctx context.Context) error {
 	c.served = true
 	c.started = time.Now()
 	c.lastRead, c.lastFrame = c.started, c.started
-	c.timer = time.NewTimer(0) // the first tick finds out when the next one is due
-	c.armed = c.started
+	c.alarm.start(c.started)
 	c.mu.Unlock()
 
 	var keeper sync.WaitGroup
@@ -155,7 +153,7 @@ func (c *Conn) Serve(ctx context.Context) error {
 	}
 	close(done)
 	keeper.Wait()
-	c.timer.Stop()
+	c.alarm.timer.Stop()
 	return err
 }
 

@@ -172,7 +172,7 @@ func (c *Conn) keep(done <-chan struct{}) {
 			c.mu.Lock()
 			c.drain()
 			c.mu.Unlock()
-		case <-c.timer.C:
+		case <-c.alarm.timer.C:
 			c.mu.Lock()
 			c.tick(time.Now())
 			c.drain()
