@@ -185,17 +185,28 @@ func TestH2loadQuantiles(t *testing.T) {
 func TestCancel(t *testing.T) {
 	cfg := config(t)
 	cfg.Pushes, cfg.Peers = load.MaxPushes, []string{NetHTTP}
+	checkCancelled(t, &cfg.Part, partLoad, func(ctx context.Context) error {
+		_, err := Run(ctx, cfg)
+		return err
+	})
+}
+
+// checkCancelled ends the context of run as soon as it makes the process of the part
+// named, and checks that no process is left.
+func checkCancelled(t *testing.T, part *func(context.Context, string) *exec.Cmd, at string, run func(context.Context) error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var children []*exec.Cmd
-	part := cfg.Part
-	cfg.Part = func(ctx context.Context, name string) *exec.Cmd {
-		children = append(children, part(ctx, name))
-		if name == partLoad {
+	start := *part
+	*part = func(ctx context.Context, name string) *exec.Cmd {
+		children = append(children, start(ctx, name))
+		if name == at {
 			cancel()
 		}
 		return children[len(children)-1]
 	}
-	if _, err := Run(ctx, cfg); err == nil {
+	if run(ctx) == nil {
 		t.Error("got nil, want the end of the context")
 	}
 	for _, c := range children {

@@ -89,9 +89,15 @@ func (p *part) runService(ctx context.Context, setup serviceSetup) (err error) {
 	if err := p.answer(reply{Target: &target{Address: doors[0].Addr().String(), Courier: doors[1].Addr().String()}}, nil); err != nil {
 		return err
 	}
-	err = p.obey(map[string]func(*order, *reply){
-		orderWaiting: func(_ *order, r *reply) { r.Waiting = world.Spool.Stats().Notifications },
-		orderCollect: func(*order, *reply) { debug.FreeOSMemory() },
+	err = p.obey(map[string]func(*order, *reply) error{
+		orderWaiting: func(_ *order, r *reply) error {
+			r.Waiting = world.Spool.Stats().Notifications
+			return nil
+		},
+		orderCollect: func(*order, *reply) error {
+			debug.FreeOSMemory()
+			return nil
+		},
 	})
 	cancel()
 	serving.Wait()

@@ -144,9 +144,9 @@ func (p *part) answer(r reply, err error) error {
 	return p.out.Encode(r)
 }
 
-// obey carries out the orders to a server until there are no more: those that
-// each server understands, and its own.
-func (p *part) obey(own map[string]func(*order, *reply)) (err error) {
+// obey carries out the orders to a part until there are no more: those that
+// each understands, and its own.
+func (p *part) obey(own map[string]func(*order, *reply) error) (err error) {
 	var profile *os.File
 	defer func() {
 		if profile != nil {
@@ -176,7 +176,7 @@ func (p *part) obey(own map[string]func(*order, *reply)) (err error) {
 				err = fmt.Errorf("no order %q", o.Do)
 				break
 			}
-			do(&o, &r)
+			err = do(&o, &r)
 		}
 		if err := p.answer(r, err); err != nil {
 			return err
@@ -211,22 +211,9 @@ func (p *part) runLoad(ctx context.Context, plan load.Plan) (err error) {
 		return nil // the parent knows it
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	for {
-		o, err := p.next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		case o.Do != orderRun:
-			err = fmt.Errorf("no order %q", o.Do)
-		}
-		var r load.Result
-		if err == nil {
-			r, err = l.Run(ctx)
-		}
-		if err := p.answer(reply{Result: &r}, err); err != nil {
-			return err
-		}
-	}
+	return p.obey(map[string]func(*order, *reply) error{orderRun: func(_ *order, r *reply) error {
+		result, err := l.Run(ctx)
+		r.Result = &result
+		return err
+	}})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"os"
 	"runtime"
@@ -78,24 +77,11 @@ func (p *part) runSender(ctx context.Context, plan pushPlan, peers []Peer) (err 
 		return nil // the parent knows it
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	for {
-		o, err := p.next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		case o.Do != orderRun:
-			err = fmt.Errorf("no order %q", o.Do)
-		}
-		var r pushResult
-		if err == nil {
-			r, err = s.measure(ctx)
-		}
-		if err := p.answer(reply{Push: &r}, err); err != nil {
-			return err
-		}
-	}
+	return p.obey(map[string]func(*order, *reply) error{orderRun: func(_ *order, r *reply) error {
+		result, err := s.measure(ctx)
+		r.Push = &result
+		return err
+	}})
 }
 
 // openSender opens the clients of a plan and has them push for a while.

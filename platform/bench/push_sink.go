@@ -97,7 +97,7 @@ func (p *part) serveSink(ctx context.Context, setup sinkSetup) (err error) {
 	if err := p.answer(reply{Target: &target{Address: l.Addr().String()}}, nil); err != nil {
 		return err
 	}
-	err = p.obey(map[string]func(*order, *reply){orderManner: s.behave})
+	err = p.obey(map[string]func(*order, *reply) error{orderManner: s.behave})
 	cancel()
 	running.Wait()
 	return errors.Join(err, serving)
@@ -105,12 +105,13 @@ func (p *part) serveSink(ctx context.Context, setup sinkSetup) (err error) {
 
 // behave sets the manner, and tells how many connections were accepted since
 // the last time.
-func (s *pushSink) behave(o *order, r *reply) {
+func (s *pushSink) behave(o *order, r *reply) error {
 	r.Accepted = s.accepted.Swap(0)
 	if o.Manner != nil {
 		s.delay.Store(int64(o.Manner.Delay))
 		s.silence.Store(o.Manner.Silence)
 	}
+	return nil
 }
 
 // serve serves one connection.

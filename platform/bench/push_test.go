@@ -6,7 +6,6 @@ import (
 	"errors"
 	"iter"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -198,24 +197,10 @@ func TestPushStranger(t *testing.T) {
 func TestPushCancel(t *testing.T) {
 	cfg := pushConfig(t)
 	cfg.Phases, cfg.Delay, cfg.Streams, cfg.Count = []PushPhase{PushDelayed}, MaxPushDelay, 1, 100_000
-	ctx, cancel := context.WithCancel(t.Context())
-	var children []*exec.Cmd
-	part := cfg.Part
-	cfg.Part = func(ctx context.Context, name string) *exec.Cmd {
-		children = append(children, part(ctx, name))
-		if name == partSender {
-			cancel()
-		}
-		return children[len(children)-1]
-	}
-	if _, err := RunPush(ctx, cfg); err == nil {
-		t.Error("got nil, want the end of the context")
-	}
-	for _, c := range children {
-		if c.Process != nil && c.ProcessState == nil {
-			t.Errorf("process %d was not waited for", c.Process.Pid)
-		}
-	}
+	checkCancelled(t, &cfg.Part, partSender, func(ctx context.Context) error {
+		_, err := RunPush(ctx, cfg)
+		return err
+	})
 }
 
 // TestPushSchema holds the names that scripts read.
