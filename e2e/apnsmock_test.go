@@ -1,9 +1,6 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -31,18 +28,10 @@ func TestAPNSMock(t *testing.T) {
 		t.Skipf("the module proxy has no github.com/baobabus/go-apnsmock: check it out, and set %s to the folder", mockVariable)
 	}
 	m := startMock(t, source)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tokens, err := apnsclient.NewProviderTokens("DEF123GHIJ", "ABC123DEFG", key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(m.Root))
 	s, err := apnsclient.New(apnsclient.Config{
-		Environment: apns.Production, Host: m.Addr, ServerName: "example.com", Roots: roots, ProviderTokens: tokens,
+		Environment: apns.Production, Host: m.Addr, ServerName: "example.com", Roots: roots, ProviderTokens: providerTokens(t),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -30,16 +30,8 @@ func TestNodeGateway(t *testing.T) {
 	t.Parallel()
 	needTool(t, "node", "is a gateway on its own HTTP/2", "nodejs")
 	addr, roots := startNodeGateway(t, 50)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tokens, err := apnsclient.NewProviderTokens("DEF123GHIJ", "ABC123DEFG", key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s, err := apnsclient.New(apnsclient.Config{
-		Environment: apns.Production, Host: addr, ServerName: "localhost", Roots: roots, ProviderTokens: tokens, Timeout: time.Minute,
+		Environment: apns.Production, Host: addr, ServerName: "localhost", Roots: roots, ProviderTokens: providerTokens(t), Timeout: time.Minute,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +65,20 @@ func TestNodeGateway(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// providerTokens returns those of a key that no gateway knows.
+func providerTokens(t *testing.T) *apnsclient.ProviderTokens {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := apnsclient.NewProviderTokens("DEF123GHIJ", "ABC123DEFG", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens
 }
 
 // startNodeGateway starts testdata/gateway.js, which ends each connection after so many
