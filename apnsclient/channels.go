@@ -175,8 +175,5 @@ func (c *Channels) exchange(ctx context.Context, r *ChannelError, at wire.Resour
 	return a, nil
 }
 
-// Environment returns the environment whose channels these are.
-func (c *Channels) Environment() apns.Environment { return c.sender.Environment() }
-
 // Close is as Sender.Close.
 func (c *Channels) Close() error { return c.sender.Close() }
