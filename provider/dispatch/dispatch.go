@@ -30,13 +30,13 @@ var _ Pusher = (*apnsclient.Sender)(nil)
 type Config struct {
 	Outbox   outbox.Store
 	Audience audience.Store
-	// Road returns who sends the notifications of an app in an environment. The
-	// error says why nobody does; it is tried again later.
-	Road func(app audience.AppNumber, e apns.Environment) (Pusher, error)
-	// Fault, if set, is told of what keeps all pushes of an app from being sent in
-	// an environment: the credential is refused, or there is none. It must not
-	// block.
-	Fault func(app audience.AppNumber, e apns.Environment, err error)
+	// Road returns who sends the notifications of an app for a topic in an
+	// environment. The error says why nobody does; it is tried again later.
+	Road func(app audience.AppNumber, e apns.Environment, t apns.Topic) (Pusher, error)
+	// Fault, if set, is told of what keeps all pushes of an app for a topic from
+	// being sent in an environment: the credential is refused, or there is none. It
+	// must not block.
+	Fault func(app audience.AppNumber, e apns.Environment, t apns.Topic, err error)
 	// Lease is how long a shard is held without a word. Zero means a minute.
 	Lease time.Duration
 	// CheckpointEvery is how often receipts are stored, and so how soon a message
@@ -58,7 +58,7 @@ func New(cfg Config) (*Dispatcher, error) {
 		return nil, errors.New("dispatcher: outbox, audience and road are required")
 	}
 	if cfg.Fault == nil {
-		cfg.Fault = func(audience.AppNumber, apns.Environment, error) {}
+		cfg.Fault = func(audience.AppNumber, apns.Environment, apns.Topic, error) {}
 	}
 	cfg.Lease = cmp.Or(cfg.Lease, time.Minute)
 	cfg.CheckpointEvery = cmp.Or(cfg.CheckpointEvery, 250*time.Millisecond)

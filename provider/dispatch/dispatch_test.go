@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -105,10 +106,10 @@ func play(t *testing.T, f func(w *world)) {
 		w := &world{t: t, outbox: o, audience: memory.NewAudience()}
 		w.cfg = dispatch.Config{
 			Outbox: o, Audience: w.audience, Logger: slog.New(slog.DiscardHandler),
-			Fault: func(app audience.AppNumber, e apns.Environment, err error) {
+			Fault: func(app audience.AppNumber, e apns.Environment, t apns.Topic, err error) {
 				w.mu.Lock()
 				defer w.mu.Unlock()
-				w.faults = append(w.faults, fmt.Sprint(app, " ", e, " ", err))
+				w.faults = append(w.faults, fmt.Sprint(app, " ", e, " ", t, ": ", err))
 			},
 		}
 		f(w)
@@ -120,7 +121,7 @@ func play(t *testing.T, f func(w *world)) {
 
 // road has all pushes go to a gateway.
 func (w *world) road(g *gateway) {
-	w.cfg.Road = func(audience.AppNumber, apns.Environment) (dispatch.Pusher, error) { return g, nil }
+	w.cfg.Road = func(audience.AppNumber, apns.Environment, apns.Topic) (dispatch.Pusher, error) { return g, nil }
 }
 
 // deviceToken returns that of an installation.
@@ -145,6 +146,12 @@ func (w *world) register(app audience.AppNumber, n int) {
 // submit submits a message for all installations of an app.
 func (w *world) submit(app audience.AppNumber, lane outbox.Lane) outbox.MessageID {
 	w.t.Helper()
+	return w.submitTopic(app, lane, "com.example.demo")
+}
+
+// submitTopic submits one for a topic.
+func (w *world) submitTopic(app audience.AppNumber, lane outbox.Lane, topic apns.Topic) outbox.MessageID {
+	w.t.Helper()
 	now := time.Now()
 	use := audience.Use{Kind: audience.KindAlert}
 	var shards []outbox.Shard
@@ -158,7 +165,7 @@ func (w *world) submit(app audience.AppNumber, lane outbox.Lane) outbox.MessageI
 	id := outbox.NewMessageID(now)
 	_, _, err = w.outbox.Submit(w.t.Context(), outbox.Submission{Shards: shards, Intent: outbox.Intent{
 		ID: id, App: app, Lane: lane, Use: use, Deadline: now.Add(time.Hour),
-		Notification: apns.Notification{Topic: "com.example.demo", PushType: apns.PushTypeAlert, Payload: apns.Payload(`{"aps":{"alert":"Hi"}}`)},
+		Notification: apns.Notification{Topic: topic, PushType: apns.PushTypeAlert, Payload: apns.Payload(`{"aps":{"alert":"Hi"}}`)},
 	}}, now)
 	if err != nil {
 		w.t.Fatal(err)
@@ -415,7 +422,7 @@ func TestProviderFault(t *testing.T) {
 		t := w.t
 		refused := newGateway(func(apns.DeviceToken, int) error { return apns.Reject(apns.ExpiredProviderToken, "") })
 		good := newGateway(accept)
-		w.cfg.Road = func(a audience.AppNumber, _ apns.Environment) (dispatch.Pusher, error) {
+		w.cfg.Road = func(a audience.AppNumber, _ apns.Environment, _ apns.Topic) (dispatch.Pusher, error) {
 			switch a {
 			case 1:
 				return refused, nil
@@ -588,7 +595,7 @@ func TestSeveral(t *testing.T) {
 			}
 			return nil
 		})
-		w.cfg.Road = func(_ audience.AppNumber, e apns.Environment) (dispatch.Pusher, error) {
+		w.cfg.Road = func(_ audience.AppNumber, e apns.Environment, _ apns.Topic) (dispatch.Pusher, error) {
 			if e == apns.Sandbox {
 				return sandbox, nil
 			}
@@ -617,6 +624,40 @@ func TestSeveral(t *testing.T) {
 		}
 		if n := len(sandbox.pushed[deviceToken(0)]); n != 1 {
 			t.Errorf("got %d pushes to one that was accepted", n)
+		}
+	})
+}
+
+// TestTopics sends messages of two topics at once, one of which has a credential
+// that is refused.
+func TestTopics(t *testing.T) {
+	play(t, func(w *world) {
+		t := w.t
+		refused := newGateway(func(apns.DeviceToken, int) error { return apns.Reject(apns.TopicDisallowed, "") })
+		good := newGateway(accept)
+		w.cfg.Road = func(_ audience.AppNumber, _ apns.Environment, topic apns.Topic) (dispatch.Pusher, error) {
+			if topic == "com.example.demo.voip" {
+				return refused, nil
+			}
+			return good, nil
+		}
+		w.register(app, 100)
+		ids := []outbox.MessageID{w.submitTopic(app, outbox.Ordinary, "com.example.demo"), w.submitTopic(app, outbox.Ordinary, "com.example.demo.voip")}
+		stop := w.run()
+		time.Sleep(700 * time.Millisecond) // before the second pass
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if m := w.message(ids[0]); m.State != outbox.StateDone {
+			t.Errorf("the topic with a good credential: got %+v", m.Status)
+		}
+		if m := w.message(ids[1]); m.State != outbox.StateSending || m.Counts.Receipts[outbox.Pending] != 100 {
+			t.Errorf("the other topic: got %+v, want all pending", m.Status)
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if len(w.faults) != 1 || !strings.Contains(w.faults[0], "com.example.demo.voip: ") {
+			t.Errorf("got faults %q, want that of the topic", w.faults)
 		}
 	})
 }

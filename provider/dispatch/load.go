@@ -38,6 +38,12 @@ type item struct {
 	began  time.Time
 }
 
+// way is where items go: what has a credential of its own.
+type way struct {
+	environment apns.Environment
+	topic       apns.Topic
+}
+
 // outlook is what is known of a member by the results of its items so far.
 type outlook struct {
 	left    int // items without a result
@@ -55,12 +61,12 @@ type load struct {
 	outlooks map[*parcel]map[int]*outlook // of members with several items; guarded by mu
 }
 
-// pack makes a load of claims, with the items of each environment. Members that
-// cannot be sent anything have their receipt.
-func (d *Dispatcher) pack(ctx context.Context, q outbox.Queue, claims []outbox.Claim) (*load, map[apns.Environment][]item, error) {
+// pack makes a load of claims, with the items that go each way. Members that cannot be
+// sent anything have their receipt.
+func (d *Dispatcher) pack(ctx context.Context, q outbox.Queue, claims []outbox.Claim) (*load, map[way][]item, error) {
 	now := time.Now()
 	l := &load{Dispatcher: d, queue: q, outlooks: make(map[*parcel]map[int]*outlook)}
-	items := make(map[apns.Environment][]item)
+	items := make(map[way][]item)
 	for _, c := range claims {
 		p := &parcel{claim: c, receipts: c.Shard.Receipts.Clone(), saidAt: now}
 		l.parcels = append(l.parcels, p)
@@ -113,18 +119,19 @@ func (d *Dispatcher) find(ctx context.Context, p *parcel) (found []item, err err
 
 // address adds to items those of a parcel that can be sent, and gives a receipt
 // to the members that have none.
-func (l *load) address(p *parcel, found []item, items map[apns.Environment][]item, now time.Time) {
+func (l *load) address(p *parcel, found []item, items map[way][]item, now time.Time) {
+	m := p.claim.Message
 	count, inDoubt := make(map[int]int, len(found)), make(map[int]bool)
 	for _, i := range found {
 		if !i.target.Standing.Reachable(now) {
 			inDoubt[i.rank] = inDoubt[i.rank] || i.target.Standing.State == audience.Quarantined
 			continue
 		}
-		m := p.claim.Message
 		if i.id = m.Notification.ID; i.id == "" {
 			i.id = outbox.NotificationID(m.ID, i.target.Environment, i.target.DeviceToken)
 		}
-		items[i.target.Environment] = append(items[i.target.Environment], i)
+		w := way{i.target.Environment, m.Notification.Topic}
+		items[w] = append(items[w], i)
 		count[i.rank]++
 		p.left++
 	}

@@ -27,8 +27,8 @@ func (d *Dispatcher) send(ctx context.Context, q outbox.Queue, claims []outbox.C
 		sending sync.WaitGroup
 		sent    = make(chan struct{})
 	)
-	for e, some := range items {
-		sending.Go(func() { l.push(ctx, e, some) })
+	for w, some := range items {
+		sending.Go(func() { l.push(ctx, w, some) })
 	}
 	go func() {
 		sending.Wait()
@@ -68,11 +68,11 @@ func (l *load) stop() {
 // urgentAtOnce is how many urgent pushes of a worker are under way at a time.
 const urgentAtOnce = 256
 
-// push sends the items of one environment.
-func (l *load) push(ctx context.Context, e apns.Environment, items []item) {
-	road, err := l.cfg.Road(l.queue.App, e)
+// push sends the items that go one way.
+func (l *load) push(ctx context.Context, w way, items []item) {
+	road, err := l.cfg.Road(l.queue.App, w.environment, w.topic)
 	if err != nil {
-		l.cfg.Fault(l.queue.App, e, err)
+		l.cfg.Fault(l.queue.App, w.environment, w.topic, err)
 		for n := range items {
 			l.skip(&items[n])
 		}
@@ -91,7 +91,7 @@ func (l *load) push(ctx context.Context, e apns.Environment, items []item) {
 			continue // it is none of ours
 		}
 		if l.result(i, r.Err) == apnsclient.ProviderFault && stalled.begin() {
-			l.cfg.Fault(l.queue.App, e, r.Err)
+			l.cfg.Fault(l.queue.App, w.environment, w.topic, r.Err)
 		}
 	}
 }
