@@ -28,6 +28,23 @@ func complete(n *apns.Notification) {
 	}
 }
 
+// CheckNotification finds what is wrong with a notification by its form, whatever
+// it is sent with: the topic is not looked at. An empty ID or push type is one that is
+// made up. The error is a *CheckError.
+func CheckNotification(n *apns.Notification) error {
+	completed := *n
+	complete(&completed)
+	if n.ID != "" {
+		if err := checkID(n.ID); err != nil {
+			return err
+		}
+	}
+	if err := checkHeaders(&completed); err != nil {
+		return err
+	}
+	return checkPayload(&completed)
+}
+
 func checkID(id apns.NotificationID) error {
 	if !id.Valid() {
 		return &CheckError{

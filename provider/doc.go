@@ -1,12 +1,13 @@
 // Package provider is the push server of an app's team: it knows which
-// installations of the app there are, and notifies them by name.
+// installations of its apps there are, takes messages for them, and sends each to
+// every device token that it is for.
 //
-// An installation is what a provider knows of an app on a device. The app
-// registers it at every launch with the device token that the device gave it;
-// the provider picks the credential, sends, and reads from the answer whether
-// the device token is still good. It is on the far side of the wire from the
-// push service, Apple's or Herald's, and shares nothing with it but bytes.
+// The main type is [PushServer]. It joins the rooms below it, each with a store of
+// its own: whom it can reach (provider/audience), what was promised
+// (provider/outbox) and who may do what (provider/account); and it runs the loops
+// between them and the push service, Apple's or Herald's, with which it shares
+// nothing but bytes. Its methods are what a call of the API does (provider/api).
 //
-// Everything is in memory: there is no queue and no audience, and nothing
-// outlives the process.
+// What [PushServer.Send] has returned is durable, if the stores are: it reaches
+// every installation that it is for, or its receipt says why not.
 package provider

@@ -23,11 +23,21 @@ import (
 	"github.com/heraldpush/herald/device"
 	"github.com/heraldpush/herald/platform"
 	"github.com/heraldpush/herald/provider"
+	"github.com/heraldpush/herald/provider/account"
+	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/store/memory"
+	"github.com/heraldpush/herald/store/pebble"
 )
 
 // topic is the app's bundle ID.
 const topic apns.Topic = "com.example.demo"
+
+// How the provider names the app, and the app its installation.
+const (
+	appID        account.AppID           = "demo"
+	installation audience.InstallationID = "demo-phone"
+)
 
 // Limits in time. The demo takes well under a second where a machine is not
 // busy.
@@ -63,7 +73,7 @@ func (d *demo) run(ctx context.Context, log *slog.Logger, serve func(func() erro
 	for i, step := range []func() error{
 		func() error { return d.register(ctx, log) },
 		func() error { return d.obtainToken(ctx, serve) },
-		d.tellProvider,
+		func() error { return d.tellProvider(ctx, log, serve) },
 		func() error { return d.send(ctx) },
 		func() error { return d.receive(ctx) },
 	} {
@@ -89,8 +99,9 @@ type demo struct {
 	app         app
 	screen      chan device.Presentation
 
-	installation provider.Installation
-	sent         []apns.Notification
+	book     *account.Book
+	provider *provider.PushServer
+	sent     []apns.Notification
 }
 
 // app is the app on the device: what it is told.
@@ -197,17 +208,50 @@ func (d *demo) obtainToken(ctx context.Context, serve func(func() error)) error 
 }
 
 // tellProvider is step 3: the app hands its device token to its provider.
-func (d *demo) tellProvider() error {
-	d.installation = provider.Installation{
-		ID: "demo-phone", DeviceToken: d.deviceToken, Topic: topic, Environment: apns.Sandbox,
+func (d *demo) tellProvider(ctx context.Context, log *slog.Logger, serve func(func() error)) error {
+	if err := d.openProvider(ctx, log, serve); err != nil {
+		return err
+	}
+	_, _, err := d.provider.Register(ctx, appID, installation, audience.Registration{
+		DeviceTokens: []audience.RegisteredToken{{Environment: apns.Sandbox.String(), Value: d.deviceToken.Hex()}},
+	})
+	if err != nil {
+		return err
 	}
 	d.step("3  The app hands the device token to its provider")
-	d.fact("installation", "%s", d.installation.ID)
+	d.fact("installation", "%s", installation)
+	return nil
+}
+
+// openProvider starts the push server of the app's team.
+func (d *demo) openProvider(ctx context.Context, log *slog.Logger, serve func(func() error)) error {
+	gateway := func(apns.Environment) apnsclient.Config {
+		return apnsclient.Config{Host: d.gateway(), ServerName: d.platform.ServerName(), Roots: d.roots}
+	}
+	var err error
+	d.book, err = account.Open(ctx, account.Config{Store: memory.NewAccount(), Checker: provider.NewChecker(gateway), Logger: log})
+	if err != nil {
+		return err
+	}
+	if _, err := d.book.CreateApp(ctx, account.AppSpec{ID: appID, BundleID: topic}); err != nil {
+		return err
+	}
+	messages, err := pebble.OpenOutboxInMemory()
+	if err != nil {
+		return err
+	}
+	d.provider, err = provider.New(provider.Config{
+		Book: d.book, Audience: memory.NewAudience(), Outbox: messages, Gateway: gateway, Logger: log,
+	})
+	if err != nil {
+		return errors.Join(err, messages.Close())
+	}
+	serve(func() error { return errors.Join(d.provider.Run(ctx), messages.Close()) })
 	return nil
 }
 
 // send is step 4: the provider sends, once with the push certificate that the
-// portal issued for its request, once with a provider token.
+// portal issued for its request, once with the key that then takes its place.
 func (d *demo) send(ctx context.Context) error {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -220,60 +264,96 @@ func (d *demo) send(ctx context.Context) error {
 	cert := d.developer.Identity.Certificate
 	d.fact("push certificate", "%s", cert.Subject.CommonName)
 	d.fact("", "team %s, expires %s", d.developer.Team.ID, cert.NotAfter.Format(time.DateOnly))
-	pair := d.developer.Identity.TLS()
-	err = d.sendOne(ctx, "certificate", apnsclient.Config{Certificate: &pair},
-		`{"aps":{"alert":{"title":"Hello","body":"Sent with a push certificate."},"sound":"default","badge":1}}`)
+	file, err := d.developer.Identity.MarshalPEM()
+	if err != nil {
+		return err
+	}
+	certificate, err := d.upload(ctx, account.Upload{File: file})
+	if err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	err = d.sendOne(ctx, "certificate", `{"aps":{"alert":{"title":"Hello","body":"Sent with a push certificate."},"sound":"default","badge":1}}`)
 	if err != nil {
 		return fmt.Errorf("with the certificate: %w", err)
 	}
-	private, err := credential.ParseP8(d.developer.P8)
-	if err != nil {
-		return err
-	}
-	tokens, err := apnsclient.NewProviderTokens(d.developer.Team.ID, d.developer.KeyID, private)
-	if err != nil {
-		return err
-	}
 	d.fact("provider key", "%s", credential.P8FileName(d.developer.KeyID))
-	err = d.sendOne(ctx, "provider token", apnsclient.Config{ProviderTokens: tokens},
-		`{"aps":{"alert":{"title":"Hello again","body":"Sent with a provider token."},"sound":"chime.caf","badge":2}}`)
+	_, err = d.upload(ctx, account.Upload{
+		File: d.developer.P8, TeamID: d.developer.Team.ID, KeyID: d.developer.KeyID, Replaces: certificate.ID,
+	})
+	if err != nil {
+		return fmt.Errorf("provider key: %w", err)
+	}
+	err = d.sendOne(ctx, "provider token", `{"aps":{"alert":{"title":"Hello again","body":"Sent with a provider token."},"sound":"chime.caf","badge":2}}`)
 	if err != nil {
 		return fmt.Errorf("with the provider token: %w", err)
 	}
 	return nil
 }
 
-// sendOne sends one notification to the installation with one credential.
-func (d *demo) sendOne(ctx context.Context, with string, cfg apnsclient.Config, payload string) (err error) {
-	cfg.Environment, cfg.Host, cfg.ServerName, cfg.Roots = apns.Sandbox, d.gateway(), d.platform.ServerName(), d.roots
-	sender, err := apnsclient.New(cfg)
+// upload gives the provider a credential, which the gateway is asked about.
+func (d *demo) upload(ctx context.Context, u account.Upload) (account.Credential, error) {
+	u.Environments = []string{apns.Sandbox.String()}
+	c, err := d.book.Upload(ctx, appID, u)
+	if err != nil {
+		return c, err
+	}
+	found, err := d.book.Check(ctx, appID, c.ID)
+	if err != nil {
+		return c, err
+	}
+	if len(found) != 1 || found[0].Verdict != account.Taken {
+		return c, fmt.Errorf("the gateway did not take it: %+v", found)
+	}
+	return c, nil
+}
+
+// sendOne sends one notification to the installation.
+func (d *demo) sendOne(ctx context.Context, with, payload string) error {
+	sent, err := d.provider.Send(ctx, appID, provider.Order{
+		To:           provider.Recipients{Installations: []audience.InstallationID{installation}},
+		Notification: apns.Notification{Priority: apns.PriorityImmediate, Payload: apns.Payload(payload)},
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, sender.Close()) }()
-	server, err := provider.New(provider.Config{Routes: []provider.Route{{Sender: sender}}})
-	if err != nil {
-		return err
-	}
-	if err := server.Register(d.installation); err != nil {
-		return err
-	}
-	n := apns.Notification{
-		ID: apns.NotificationID(apns.NewUUID()), Topic: topic, PushType: apns.PushTypeAlert,
-		Priority: apns.PriorityImmediate, Payload: apns.Payload(payload),
-	}
-	receipt, err := server.Notify(ctx, d.installation.ID, n)
-	if err != nil {
-		return err
-	}
-	if receipt.ID != n.ID {
-		return fmt.Errorf("the gateway answered for %s, not for %s", receipt.ID, n.ID)
-	}
+	n := sent.Message.Notification
+	n.ID = outbox.NotificationID(sent.Message.ID, apns.Sandbox, d.deviceToken)
 	d.sent = append(d.sent, n)
-	d.fact(with, "status 200, apns-id %s", receipt.ID)
 	// The spool keeps one notification of an app for a device: the next one
 	// would take the place of this one, were it still waiting.
-	return d.await(ctx, n)
+	if err := d.await(ctx, n); err != nil {
+		return err
+	}
+	if err := d.accepted(ctx, sent.Message.ID); err != nil {
+		return err
+	}
+	d.fact(with, "status 200, apns-id %s", n.ID)
+	return nil
+}
+
+// accepted waits until the receipt of the installation is there, and says what is
+// wrong if it is not that the gateway has accepted the message.
+func (d *demo) accepted(ctx context.Context, id outbox.MessageID) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for {
+		o, err := d.provider.Outcome(ctx, appID, id, installation)
+		switch {
+		case err != nil:
+			return err
+		case o.Receipt == outbox.Accepted:
+			return nil
+		case o.Receipt != outbox.Pending:
+			return fmt.Errorf("the receipt says %v: %+v", o.Receipt, o.Failure)
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the receipt: %w", context.Cause(ctx))
+		}
+	}
 }
 
 // await waits until the app has received n and the device has shown it.

@@ -91,7 +91,7 @@ func checkName(at, name string, faults *audience.Faults) {
 }
 
 // keepApp has a in memory. mu is held.
-func (b *Book) keepApp(a *App) { b.apps[a.ID], b.topics[a.BundleID] = a, a }
+func (b *Book) keepApp(a *App) { b.apps[a.ID], b.topics[a.BundleID], b.numbers[a.Number] = a, a, a }
 
 // CreateApp enters an app. The error is an *audience.InvalidError for what cannot
 // be, with the code audience.Conflict where another app has the ID or bundle ID.
@@ -182,6 +182,16 @@ func (b *Book) AppOfTopic(t apns.Topic) (App, error) {
 		return *a, nil
 	}
 	return App{}, fmt.Errorf("app of the topic %.80q: %w", string(t), ErrNotFound)
+}
+
+// AppOfNumber returns the app with a number, or an error that wraps ErrNotFound.
+func (b *Book) AppOfNumber(n audience.AppNumber) (App, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if a := b.numbers[n]; a != nil {
+		return *a, nil
+	}
+	return App{}, fmt.Errorf("app number %d: %w", n, ErrNotFound)
 }
 
 // Apps returns up to limit apps, by ID, from after one on.

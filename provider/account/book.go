@@ -33,6 +33,7 @@ type Book struct {
 	mu          sync.RWMutex
 	apps        map[AppID]*App               // guarded by mu
 	topics      map[apns.Topic]*App          // by bundle ID; guarded by mu
+	numbers     map[audience.AppNumber]*App  // guarded by mu
 	credentials map[CredentialID]*Credential // guarded by mu
 	keys        map[KeyID]*storedKey         // revoked ones too; guarded by mu
 }
@@ -74,7 +75,7 @@ func Open(ctx context.Context, cfg Config) (*Book, error) {
 	b := &Book{
 		store: cfg.Store, sealer: cfg.Sealer, checker: cfg.Checker, logger: cfg.Logger,
 		audit: uint64(max(cfg.AuditEntries, 0)), changing: make(chan struct{}, 1),
-		apps: make(map[AppID]*App), topics: make(map[apns.Topic]*App),
+		apps: make(map[AppID]*App), topics: make(map[apns.Topic]*App), numbers: make(map[audience.AppNumber]*App),
 		credentials: make(map[CredentialID]*Credential), keys: make(map[KeyID]*storedKey),
 	}
 	if b.sealer == nil {

@@ -11,6 +11,8 @@ type Fault struct {
 	// Detail says it in words, such as "130 bytes, at most 128 are possible". It
 	// repeats no device token.
 	Detail string
+	// OverBy is how many bytes a payload is too long; zero for all other faults.
+	OverBy int
 }
 
 // FaultCode is what programs tell a fault by.
@@ -54,7 +56,7 @@ type Faults []Fault
 
 // Add notes a fault.
 func (f *Faults) Add(pointer string, code FaultCode, detail string) {
-	*f = append(*f, Fault{pointer, code, detail})
+	*f = append(*f, Fault{Pointer: pointer, Code: code, Detail: detail})
 }
 
 // Err returns an *InvalidError, or nil if nothing is wrong.

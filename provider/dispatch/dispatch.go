@@ -15,6 +15,10 @@ import (
 	"github.com/heraldpush/herald/provider/outbox"
 )
 
+// ErrUnusable is in the chain of the error of a push for which the credential could
+// not be used at all: all others would end so, and wait.
+var ErrUnusable = errors.New("the credential cannot be used")
+
 // Pusher sends to the gateway of one environment with one credential.
 // *apnsclient.Sender is one.
 type Pusher interface {

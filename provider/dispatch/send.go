@@ -184,6 +184,9 @@ func (l *load) skip(i *item) {
 func (l *load) result(i *item, err error) apnsclient.Outcome {
 	now := time.Now()
 	outcome := apnsclient.OutcomeOf(err)
+	if errors.Is(err, ErrUnusable) {
+		outcome = apnsclient.ProviderFault
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := outbox.Failure{Rank: i.rank, At: now, ID: i.id}

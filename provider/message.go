@@ -1,0 +1,182 @@
+package provider
+
+import (
+	"context"
+	"errors"
+
+	"github.com/heraldpush/herald/provider/account"
+	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/outbox"
+)
+
+// Message returns a message of an app. The error may wrap account.ErrNotFound or
+// outbox.ErrNotFound.
+func (p *PushServer) Message(ctx context.Context, app account.AppID, id outbox.MessageID) (outbox.Message, error) {
+	a, err := p.book.App(app)
+	if err != nil {
+		return outbox.Message{}, err
+	}
+	m, err := p.outbox.Message(ctx, id)
+	if err == nil && m.App != a.Number {
+		err = outbox.ErrNotFound
+	}
+	return m, err
+}
+
+// Pause stops sending a message until Resume. The error may wrap
+// account.ErrNotFound, outbox.ErrNotFound or outbox.ErrState.
+func (p *PushServer) Pause(ctx context.Context, app account.AppID, id outbox.MessageID) (outbox.Message, error) {
+	return p.step(ctx, app, id, outbox.Pause{Why: outbox.WhyAsked})
+}
+
+// Resume goes on sending a message. The error is as that of Pause.
+func (p *PushServer) Resume(ctx context.Context, app account.AppID, id outbox.MessageID) (outbox.Message, error) {
+	return p.step(ctx, app, id, outbox.Resume{})
+}
+
+// Cancel ends a message: who was not sent it will not be. The error is as that of
+// Pause.
+func (p *PushServer) Cancel(ctx context.Context, app account.AppID, id outbox.MessageID) (outbox.Message, error) {
+	return p.step(ctx, app, id, outbox.Cancel{})
+}
+
+func (p *PushServer) step(ctx context.Context, app account.AppID, id outbox.MessageID, e outbox.Event) (outbox.Message, error) {
+	if _, err := p.Message(ctx, app, id); err != nil {
+		return outbox.Message{}, err
+	}
+	m, err := p.outbox.Step(ctx, id, e, nil, now())
+	if err != nil {
+		return outbox.Message{}, err
+	}
+	p.wake()
+	return m, nil
+}
+
+// Undo makes the device tokens good again that the answers to a message called bad
+// or gone, and returns how many there were. The error is as that of Message.
+func (p *PushServer) Undo(ctx context.Context, app account.AppID, id outbox.MessageID) (int, error) {
+	m, err := p.Message(ctx, app, id)
+	if err != nil {
+		return 0, err
+	}
+	return p.audience.Undo(ctx, m.App, id)
+}
+
+// MessageFailure is why a message was refused for one of those it is for.
+type MessageFailure struct {
+	outbox.ShardFailure
+	// Installation is the one that was meant; empty if it was removed since, or a
+	// device token was named.
+	Installation audience.InstallationID
+	// Target is the device token that was named; the zero value otherwise.
+	Target outbox.Addressee
+}
+
+// Failures returns up to limit failures of a message, after a place. The error is as
+// that of Message.
+func (p *PushServer) Failures(ctx context.Context, app account.AppID, id outbox.MessageID, after outbox.FailureAt, limit int) ([]MessageFailure, error) {
+	m, err := p.Message(ctx, app, id)
+	if err != nil {
+		return nil, err
+	}
+	found, err := p.outbox.Failures(ctx, id, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]MessageFailure, 0, len(found))
+	var of rankings
+	for _, f := range found {
+		failure := MessageFailure{ShardFailure: f}
+		s, err := of.shard(ctx, p.outbox, id, f.Shard)
+		switch {
+		case err != nil:
+			return nil, err
+		case s == nil || f.Rank >= s.Receipts.Len():
+		case s.Members == nil:
+			failure.Target = s.Listed[f.Rank]
+		default:
+			i, err := p.installationAt(ctx, m.App, s.Chunk().Ordinal(of.slots[f.Rank]))
+			if err != nil && !errors.Is(err, audience.ErrNotFound) {
+				return nil, err
+			}
+			failure.Installation = i.ID
+		}
+		all = append(all, failure)
+	}
+	return all, nil
+}
+
+// rankings keeps the last shard that was asked for, as failures are by shard.
+type rankings struct {
+	last  *outbox.Shard
+	slots []audience.Slot // of its members, by rank
+}
+
+// shard returns a shard of a message, nil if there is none.
+func (r *rankings) shard(ctx context.Context, from outbox.Reader, id outbox.MessageID, number uint32) (*outbox.Shard, error) {
+	if r.last != nil && r.last.Number == number {
+		return r.last, nil
+	}
+	r.last, r.slots = nil, nil
+	some, err := from.Shards(ctx, id, number, 1)
+	if err != nil || len(some) == 0 || some[0].Number != number {
+		return nil, err
+	}
+	r.last = &some[0]
+	if m := r.last.Members; m != nil {
+		for _, s := range m.All() {
+			r.slots = append(r.slots, s)
+		}
+	}
+	return r.last, nil
+}
+
+// Outcome is what became of a message for one installation.
+type Outcome struct {
+	Message      outbox.Message
+	Installation audience.Installation
+	// Meant says whether the message is for the installation. If not, nothing was
+	// sent to it.
+	Meant   bool
+	Receipt outbox.Receipt
+	// Failure is why the Receipt is outbox.Rejected; nil otherwise.
+	Failure *outbox.Failure
+	// Sent are the apns-ids with which the message goes to those of the
+	// installation's device tokens that it is for, as they are now, by their place
+	// in Installation.Destinations.
+	Sent map[int]string
+}
+
+// Outcome returns what became of a message for an installation. The error may wrap
+// account.ErrNotFound, outbox.ErrNotFound or audience.ErrNotFound.
+func (p *PushServer) Outcome(ctx context.Context, app account.AppID, id outbox.MessageID, installation audience.InstallationID) (Outcome, error) {
+	m, err := p.Message(ctx, app, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	o := Outcome{Message: m, Sent: make(map[int]string)}
+	if o.Installation, err = p.audience.Installation(ctx, m.App, installation); err != nil {
+		return Outcome{}, err
+	}
+	var of rankings
+	chunk, slot := o.Installation.Ordinal.Chunk(), o.Installation.Ordinal.Slot()
+	s, err := of.shard(ctx, p.outbox, id, uint32(chunk))
+	if err != nil || s == nil || s.Members == nil || !s.Members.Has(slot) {
+		return o, err
+	}
+	rank := s.Members.Rank(slot)
+	o.Meant, o.Receipt = true, s.Receipts.Get(rank)
+	for n := range o.Installation.Destinations {
+		if d := &o.Installation.Destinations[n]; m.Use.Matches(d) {
+			o.Sent[n] = string(outbox.NotificationID(id, d.Environment, d.DeviceToken))
+		}
+	}
+	if o.Receipt != outbox.Rejected {
+		return o, nil
+	}
+	failures, err := p.outbox.Failures(ctx, id, outbox.FailureAt{Shard: s.Number, Next: uint32(rank)}, 1)
+	if len(failures) > 0 && failures[0].Shard == s.Number && failures[0].Rank == rank {
+		o.Failure = &failures[0].Failure
+	}
+	return o, err
+}
