@@ -1,11 +1,12 @@
-// Package folder is a platform's data folder: everything that the platform
-// must still know tomorrow, and nothing else knows where it lies.
+// Package folder is the data folder of a platform, or of a provider: everything
+// that it must still know tomorrow, and nothing else knows where it lies.
 //
 //	herald.json   whose folder it is, and of which version; written last
 //	lock          held by the process that has the folder open
 //	master.key    what the secrets in herald.db are sealed with
 //	herald.db     the stores of portal and registry, SQLite
 //	spool/        the store of the spool, Pebble: what waits for devices
+//	outbox/       in a provider's folder, in place of spool: what is to be sent
 //	run.json      how to reach the platform, while one runs
 //	unfinished    what was made so far, until herald.json is there
 //

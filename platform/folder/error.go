@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/heraldpush/herald/internal/envelope"
+	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/spool"
 	"github.com/heraldpush/herald/store/pebble"
 	"github.com/heraldpush/herald/store/sqlite"
@@ -42,8 +43,24 @@ func (f *Folder) refuse(err error, remedy, format string, args ...any) error {
 const elsewhere = "give --dir a folder that is empty or does not exist yet."
 
 // putBack is the remedy for a file that is missing or damaged.
-func putBack(name string) string {
-	return "put " + name + " back as it was; or make a new folder from a backup: herald portal restore FILE --dir NEWDIR."
+func (f *Folder) putBack(name string) string {
+	return "put " + name + " back as it was; or " + f.fromBackup()
+}
+
+// fromBackup is the remedy for a folder that nothing in it can mend.
+func (f *Folder) fromBackup() string {
+	if f.mark.MadeBy == MadeByProvider {
+		return "put back a copy of the whole folder, made while nobody ran on it."
+	}
+	return "make a new folder from a backup: herald portal restore FILE --dir NEWDIR."
+}
+
+// storeDir is where what waits is stored.
+func (f *Folder) storeDir() string {
+	if f.mark.MadeBy == MadeByProvider {
+		return outboxDir
+	}
+	return spoolDir
 }
 
 func isExplained(err error) bool {
@@ -62,11 +79,11 @@ func (f *Folder) Explain(err error) error {
 		return err
 	}
 	if wrong, ok := errors.AsType[*envelope.WrongKeyError](err); ok {
-		return f.refuse(err, putBack(keyFile), "the secrets in %s were sealed with another master key (%v, and the one here is %v)",
+		return f.refuse(err, f.putBack(keyFile), "the secrets in %s were sealed with another master key (%v, and the one here is %v)",
 			databaseFile, wrong.Sealed, wrong.Have)
 	}
 	if key, ok := errors.AsType[*envelope.KeyFileError](err); ok {
-		return f.refuse(err, "put that right, or make a new folder from a backup: herald portal restore FILE --dir NEWDIR.", "%v", key)
+		return f.refuse(err, "put that right, or "+f.fromBackup(), "%v", key)
 	}
 	if later, ok := errors.AsType[*sqlite.VersionError](err); ok {
 		return f.refuse(err, "use the version of herald that wrote it, or a later one.",
@@ -79,17 +96,17 @@ func (f *Folder) Explain(err error) error {
 	case errors.Is(err, pebble.ErrInUse):
 		return f.refuse(err, "end that one, or give --dir another folder.", "%v", err)
 	case errors.Is(err, pebble.ErrForeign):
-		return f.refuse(err, "move "+spoolDir+" elsewhere; it is made anew.", "%v", err)
-	case errors.Is(err, sqlite.ErrFull), errors.Is(err, spool.ErrStoreFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return f.refuse(err, "move "+f.storeDir()+" elsewhere; it is made anew.", "%v", err)
+	case errors.Is(err, sqlite.ErrFull), errors.Is(err, spool.ErrStoreFull), errors.Is(err, outbox.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return f.refuse(err, "make room on the disk; what was confirmed before is stored.", "%v", err)
 	case errors.Is(err, sqlite.ErrDamaged):
-		return f.refuse(err, putBack(databaseFile), "%v", err)
+		return f.refuse(err, f.putBack(databaseFile), "%v", err)
 	case errors.Is(err, pebble.ErrDamaged):
-		return f.refuse(err, "put "+spoolDir+" back as it was, from a copy made while nobody ran on the folder; or move it elsewhere, to start with nothing stored.", "%v", err)
+		return f.refuse(err, "put "+f.storeDir()+" back as it was, from a copy made while nobody ran on the folder; or move it elsewhere, to start with nothing stored.", "%v", err)
 	case errors.Is(err, pebble.ErrFailed):
 		return f.refuse(err, "see to the disk, and start herald again; what was confirmed before is stored.", "%v", err)
 	case errors.Is(err, envelope.ErrDamaged):
-		return f.refuse(err, putBack(databaseFile), "a secret in %s cannot be opened: %v", databaseFile, err)
+		return f.refuse(err, f.putBack(databaseFile), "a secret in %s cannot be opened: %v", databaseFile, err)
 	case errors.Is(err, syscall.ENOTDIR):
 		return f.refuse(err, elsewhere, "it is not a folder")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):

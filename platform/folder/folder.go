@@ -11,6 +11,7 @@ import (
 
 	"github.com/heraldpush/herald/internal/envelope"
 	"github.com/heraldpush/herald/portal"
+	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/registry"
 	"github.com/heraldpush/herald/spool"
 	"github.com/heraldpush/herald/store/pebble"
@@ -25,6 +26,7 @@ const (
 	databaseFile   = "herald.db"
 	runFile        = "run.json"
 	spoolDir       = "spool"
+	outboxDir      = "outbox"
 	unfinishedFile = "unfinished"
 )
 
@@ -36,7 +38,7 @@ const TraceDir = "trace"
 var databaseFiles = []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm", databaseFile + "-journal"}
 
 // ownFiles are the others that this package makes.
-var ownFiles = []string{markFile, lockFile, keyFile, runFile, spoolDir, unfinishedFile}
+var ownFiles = []string{markFile, lockFile, keyFile, runFile, spoolDir, outboxDir, unfinishedFile}
 
 // Modes.
 const (
@@ -44,7 +46,7 @@ const (
 	privateMode fs.FileMode = 0o600
 )
 
-// Folder is a platform's folder, open for this process alone. Its stores and
+// Folder is a platform's or a provider's folder, open for this process alone. Its stores and
 // its sealer are safe for concurrent use; its methods are not.
 type Folder struct {
 	name   string // as whoever opened it calls it, for errors
@@ -151,7 +153,7 @@ func (f *Folder) openStores(ctx context.Context, key func(path string) (envelope
 		return err
 	}
 	if err = f.Explain(err); !isExplained(err) { // somebody else's, for one
-		err = f.refuse(err, putBack(databaseFile), "%v", err)
+		err = f.refuse(err, f.putBack(databaseFile), "%v", err)
 	}
 	return err
 }
@@ -169,9 +171,9 @@ func (f *Folder) mustHave(name string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return f.Explain(err)
 	case name == keyFile:
-		return f.refuse(nil, putBack(keyFile), "%s is missing, and without it the secrets in %s cannot be opened", keyFile, databaseFile)
+		return f.refuse(nil, f.putBack(keyFile), "%s is missing, and without it the secrets in %s cannot be opened", keyFile, databaseFile)
 	}
-	return f.refuse(nil, putBack(name), "%s is missing", name)
+	return f.refuse(nil, f.putBack(name), "%s is missing", name)
 }
 
 // Dir returns the path of the folder, absolute.
@@ -202,6 +204,25 @@ func (f *Folder) OpenSpool(log *slog.Logger) (spool.Store, error) {
 	}
 	return s, nil
 }
+
+// OpenOutbox opens the store of a provider's outbox, and makes it if there is
+// none. Whoever opens it closes it, before the folder.
+func (f *Folder) OpenOutbox(log *slog.Logger) (outbox.Store, error) {
+	if f.making != nil {
+		if err := f.makes(outboxDir); err != nil {
+			return nil, err
+		}
+	}
+	o, err := pebble.OpenOutbox(f.Path(outboxDir), pebble.Config{Logger: log})
+	if err != nil {
+		return nil, f.Explain(err)
+	}
+	return o, nil
+}
+
+// Provider returns the database with a provider's stores. It is closed with the
+// folder.
+func (f *Folder) Provider() *sqlite.Database { return f.database }
 
 // Sealer returns what seals with the folder's master key.
 func (f *Folder) Sealer() *envelope.Sealer { return f.sealer }

@@ -36,6 +36,9 @@ func (f *Folder) checkNew() error {
 		return nil
 	}
 	if Exists(f.dir) {
+		if err := f.readMark([]Maker{MadeByProvider}); err == nil {
+			return f.refuse(nil, "herald provider serve runs it.", "it is a provider's folder already")
+		}
 		return f.refuse(nil, "the other verbs take it as --dir.", "it is a platform's folder already")
 	}
 	if _, err := os.Stat(f.Path(unfinishedFile)); err == nil {
@@ -175,7 +178,7 @@ func (f *Folder) clean() error {
 func (f *Folder) removeMade(names []string) error {
 	var errs []error
 	for _, name := range append([]string{markFile}, names...) {
-		if name == spoolDir {
+		if name == spoolDir || name == outboxDir {
 			errs = append(errs, f.Explain(os.RemoveAll(f.Path(name))))
 			continue
 		}
