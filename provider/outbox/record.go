@@ -2,9 +2,10 @@ package outbox
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -12,89 +13,139 @@ import (
 )
 
 // What is stored begins with recordVersion.
-const recordVersion = 1
+const recordVersion = 2
 
 // errRecord says that bytes are not what was stored.
 var errRecord = errors.New("a stored message cannot be read")
 
-// intentRecord is the JSON of an Intent, but for its ID and payload.
-type intentRecord struct {
-	App         audience.AppNumber  `json:"app"`
-	Lane        Lane                `json:"lane"`
-	ID          apns.NotificationID `json:"id,omitempty"`
-	Topic       apns.Topic          `json:"topic"`
-	PushType    apns.PushType       `json:"push_type"`
-	Priority    apns.Priority       `json:"priority,omitempty"`
-	Expiration  *int64              `json:"expiration,omitempty"` // seconds since the epoch
-	CollapseID  apns.CollapseID     `json:"collapse_id,omitempty"`
-	Kind        audience.Kind       `json:"kind"`
-	Environment uint8               `json:"environment,omitempty"`
-	Tag         string              `json:"tag,omitempty"`
-	Everybody   bool                `json:"everybody,omitempty"`
-	StartAt     time.Time           `json:"start_at,omitzero"`
-	Deadline    time.Time           `json:"deadline"`
+// The flags of an intent and of a status.
+const (
+	flagExpires   = 1
+	flagEverybody = 2
+
+	flagFrozen = 1
+	flagBlown  = 2
+)
+
+// Append appends i, but for its ID, as ParseIntent reads it:
+//
+//	version        1
+//	lane           1
+//	flags          1  flagExpires, flagEverybody
+//	priority       1
+//	environment    1  of the use
+//	app            uvarint
+//	start, deadline   a time each
+//	expiration     varint, seconds since the epoch; 0 without the flag
+//	then, each behind its length (uvarint): id, topic, push type, collapse id, kind,
+//	tag; and the payload, which is the rest
+//
+// A time is the seconds since the epoch (varint) and the nanoseconds (uvarint).
+func (i *Intent) Append(b []byte) []byte {
+	n := &i.Notification
+	b = slices.Grow(b, intentBytes+len(n.ID)+len(n.Topic)+len(n.PushType)+len(n.CollapseID)+len(i.Use.Kind)+len(i.Tag)+len(n.Payload))
+	seconds, expires := n.Expiration.Seconds()
+	b = append(b, recordVersion, byte(i.Lane), flags(expires, i.Everybody), byte(n.Priority), byte(i.Use.Environment))
+	b = binary.AppendUvarint(b, uint64(i.App))
+	b = appendTime(appendTime(b, i.StartAt), i.Deadline)
+	b = binary.AppendVarint(b, seconds)
+	b = appendText(b, n.ID)
+	b = appendText(b, n.Topic)
+	b = appendText(b, n.PushType)
+	b = appendText(b, n.CollapseID)
+	b = appendText(b, i.Use.Kind)
+	b = appendText(b, i.Tag)
+	return append(b, n.Payload...)
 }
 
-// Append appends i as ParseIntent reads it: the version, the length of a JSON
-// object (uvarint) and that, and the payload.
-func (i *Intent) Append(b []byte) ([]byte, error) {
-	n := &i.Notification
-	r := intentRecord{
-		App: i.App, Lane: i.Lane, ID: n.ID, Topic: n.Topic, PushType: n.PushType, Priority: n.Priority, CollapseID: n.CollapseID,
-		Kind: i.Use.Kind, Environment: uint8(i.Use.Environment), Tag: i.Tag, Everybody: i.Everybody, StartAt: i.StartAt, Deadline: i.Deadline,
-	}
-	if seconds, ok := n.Expiration.Seconds(); ok {
-		r.Expiration = &seconds
-	}
-	text, err := json.Marshal(r)
-	if err != nil {
-		return b, err
-	}
-	b = binary.AppendUvarint(append(b, recordVersion), uint64(len(text)))
-	return append(append(b, text...), n.Payload...), nil
-}
+// intentBytes is at most how long an intent is but for its texts.
+const intentBytes = 5 + 5*binary.MaxVarintLen64 + 7*binary.MaxVarintLen32
 
 // ParseIntent reads the intent of a message. It keeps nothing of b.
-func ParseIntent(id MessageID, b []byte) (i Intent, err error) {
-	if len(b) == 0 || b[0] != recordVersion {
-		return i, errRecord
+func ParseIntent(id MessageID, b []byte) (Intent, error) {
+	r := record{b: b}
+	r.version()
+	i := Intent{ID: id, Lane: Lane(r.byte())}
+	n, set := &i.Notification, r.byte()
+	n.Priority, i.Use.Environment = apns.Priority(r.byte()), apns.Environment(r.byte())
+	i.App = audience.AppNumber(r.number(math.MaxUint32)) //nolint:gosec // bounded
+	i.StartAt, i.Deadline = r.time(), r.time()
+	seconds := r.varint()
+	n.ID = apns.NotificationID(r.text())
+	n.Topic = apns.Topic(r.text())
+	n.PushType = apns.PushType(r.text())
+	n.CollapseID = apns.CollapseID(r.text())
+	i.Use.Kind = audience.Kind(r.text())
+	i.Tag = string(r.text())
+	i.Everybody = set&flagEverybody != 0
+	if set&flagExpires != 0 {
+		n.Expiration = apns.ExpiresAt(time.Unix(seconds, 0))
 	}
-	length, size := binary.Uvarint(b[1:])
-	if size <= 0 || length > uint64(len(b)-1-size) {
-		return i, errRecord
+	if len(r.b) > 0 {
+		n.Payload = append(apns.Payload(nil), r.b...)
 	}
-	text, payload := b[1+size:1+size+int(length)], b[1+size+int(length):]
-	var r intentRecord
-	if err := json.Unmarshal(text, &r); err != nil {
-		return i, errors.Join(errRecord, err)
-	}
-	i = Intent{
-		ID: id, App: r.App, Lane: r.Lane, Use: audience.Use{Kind: r.Kind, Environment: apns.Environment(r.Environment)},
-		Tag: r.Tag, Everybody: r.Everybody, StartAt: r.StartAt, Deadline: r.Deadline,
-		Notification: apns.Notification{ID: r.ID, Topic: r.Topic, PushType: r.PushType, Priority: r.Priority, CollapseID: r.CollapseID},
-	}
-	if r.Expiration != nil {
-		i.Notification.Expiration = apns.ExpiresAt(time.Unix(*r.Expiration, 0))
-	}
-	if len(payload) > 0 {
-		i.Notification.Payload = append(apns.Payload(nil), payload...)
+	if r.bad || set > flagExpires|flagEverybody {
+		return Intent{ID: id}, errRecord
 	}
 	return i, nil
 }
 
-// Append appends s as ParseStatus reads it: the version and a JSON object.
-func (s *Status) Append(b []byte) ([]byte, error) {
-	text, err := json.Marshal(s)
-	return append(append(b, recordVersion), text...), err
+// Append appends s as ParseStatus reads it:
+//
+//	version        1
+//	state          1
+//	flags          1  flagFrozen, flagBlown
+//	next, below       uvarint each
+//	targeted, the receipts by their number, answers and bad of the fuse
+//	                  varint each
+//	ended          a time
+//	why            behind its length (uvarint)
+//	reasons        their number (uvarint), and of each the text behind its length,
+//	               and how many (varint)
+func (s *Status) Append(b []byte) []byte {
+	b = append(b, recordVersion, byte(s.State), flags(s.Frozen, s.Fuse.Blown))
+	b = binary.AppendUvarint(b, uint64(s.Next))
+	b = binary.AppendUvarint(b, uint64(s.Below))
+	b = binary.AppendVarint(b, int64(s.Counts.Targeted))
+	for _, n := range s.Counts.Receipts {
+		b = binary.AppendVarint(b, int64(n))
+	}
+	b = binary.AppendVarint(b, int64(s.Fuse.Answers))
+	b = binary.AppendVarint(b, int64(s.Fuse.Bad))
+	b = appendText(appendTime(b, s.EndedAt), s.Why)
+	b = binary.AppendUvarint(b, uint64(len(s.Counts.Reasons)))
+	if len(s.Counts.Reasons) > 0 {
+		for _, reason := range slices.Sorted(maps.Keys(s.Counts.Reasons)) {
+			b = binary.AppendVarint(appendText(b, reason), int64(s.Counts.Reasons[reason]))
+		}
+	}
+	return b
 }
 
 // ParseStatus reads a status. It keeps nothing of b.
 func ParseStatus(b []byte) (s Status, err error) {
-	if len(b) == 0 || b[0] != recordVersion {
-		return s, errRecord
+	r := record{b: b}
+	r.version()
+	s.State = State(r.byte())
+	set := r.byte()
+	s.Frozen, s.Fuse.Blown = set&flagFrozen != 0, set&flagBlown != 0
+	s.Next = audience.Chunk(r.number(math.MaxUint32))    //nolint:gosec // bounded
+	s.Below = audience.Ordinal(r.number(math.MaxUint32)) //nolint:gosec // bounded
+	s.Counts.Targeted = int(r.varint())
+	for n := range s.Counts.Receipts {
+		s.Counts.Receipts[n] = int(r.varint())
 	}
-	if err := json.Unmarshal(b[1:], &s); err != nil {
-		return s, errors.Join(errRecord, err)
+	s.Fuse.Answers, s.Fuse.Bad = int(r.varint()), int(r.varint())
+	s.EndedAt, s.Why = r.time(), string(r.text())
+	for range r.number(maxReasons + 1) {
+		if s.Counts.Reasons == nil {
+			s.Counts.Reasons = make(map[apns.Reason]int)
+		}
+		reason := apns.Reason(r.text())
+		s.Counts.Reasons[reason] = int(r.varint())
+	}
+	if !r.ended() || set > flagFrozen|flagBlown {
+		return Status{}, errRecord
 	}
 	return s, nil
 }
@@ -118,9 +169,7 @@ func (s *Shard) Append(b []byte) []byte {
 	if s.Members != nil {
 		b = binary.AppendUvarint(append(b, recordVersion, shardOfMembers), uint64(s.Pass))
 		var room [1 + audience.ChunkWidth/8]byte
-		members := s.Members.Append(room[:0])
-		b = binary.AppendUvarint(b, uint64(len(members)))
-		b = append(b, members...)
+		b = appendText(b, s.Members.Append(room[:0]))
 	} else {
 		b = binary.AppendUvarint(append(b, recordVersion, shardListed), uint64(s.Pass))
 		b = binary.AppendUvarint(b, uint64(len(s.Listed)))
@@ -133,49 +182,64 @@ func (s *Shard) Append(b []byte) []byte {
 
 // ParseShard reads a shard. It keeps nothing of b.
 func ParseShard(number uint32, b []byte) (s Shard, err error) {
-	if len(b) < 2 || b[0] != recordVersion {
-		return s, errRecord
-	}
-	form := b[1]
-	pass, b, ok := uvarint(b[2:], math.MaxInt32)
-	if !ok {
-		return s, errRecord
-	}
-	s.Number, s.Pass = number, pass
-	length, b, ok := uvarint(b, max(MaxListed, 1+audience.ChunkWidth/8))
-	if !ok {
-		return s, errRecord
-	}
+	r := record{b: b}
+	r.version()
+	form := r.byte()
+	s.Number, s.Pass = number, r.number(math.MaxInt32)
+	length := 0
 	switch form {
 	case shardOfMembers:
-		if length > len(b) {
+		members := r.text()
+		if r.bad {
 			return s, errRecord
 		}
-		if s.Members, err = audience.ParseMembers(b[:length]); err != nil {
+		if s.Members, err = audience.ParseMembers(members); err != nil {
 			return s, err
 		}
-		length, b = s.Members.Count(), b[length:]
+		length = s.Members.Count()
 	case shardListed:
+		length = r.number(MaxListed)
 		for range length {
-			if len(b) < 2 || int(b[1]) > len(b)-2 {
-				return s, errRecord
-			}
-			end := 2 + int(b[1])
-			s.Listed = append(s.Listed, Addressee{apns.Environment(b[0]), apns.DeviceToken(b[2:end])})
-			b = b[end:]
+			e := apns.Environment(r.byte())
+			s.Listed = append(s.Listed, Addressee{e, apns.DeviceToken(r.take(int(r.byte())))})
 		}
 	default:
+		r.bad = true
+	}
+	if r.bad {
 		return s, errRecord
 	}
-	s.Receipts, err = ParseReceipts(length, b)
+	s.Receipts, err = ParseReceipts(length, r.b)
 	return s, err
 }
 
-// uvarint reads a number that is at most a limit.
-func uvarint(b []byte, most uint64) (n int, rest []byte, ok bool) {
-	v, size := binary.Uvarint(b)
-	if size <= 0 || v > most {
-		return 0, nil, false
+// Append appends f as ParseFailure reads it:
+//
+//	version    1
+//	rank       uvarint
+//	status     uvarint
+//	at         a time
+//	reason     behind its length (uvarint)
+//	id         behind its length (uvarint)
+func (f *Failure) Append(b []byte) []byte {
+	b = binary.AppendUvarint(append(b, recordVersion), uint64(f.Rank)) //nolint:gosec // a rank
+	b = binary.AppendUvarint(b, uint64(f.Status))                      //nolint:gosec // a status of HTTP
+	return appendText(appendText(appendTime(b, f.At), f.Reason), f.ID)
+}
+
+// ParseFailure reads a failure. It keeps nothing of b.
+func ParseFailure(b []byte) (Failure, error) {
+	r := record{b: b}
+	f := r.failure()
+	if !r.ended() {
+		return Failure{}, errRecord
 	}
-	return int(v), b[size:], true
+	return f, nil
+}
+
+func (r *record) failure() (f Failure) {
+	r.version()
+	f.Rank, f.Status, f.At = r.number(math.MaxInt32), r.number(math.MaxInt32), r.time()
+	f.Reason, f.ID = apns.Reason(r.text()), apns.NotificationID(r.text())
+	return f
 }

@@ -23,10 +23,7 @@ var fullIntent = Intent{
 
 func TestIntentRecord(t *testing.T) {
 	for _, want := range []Intent{fullIntent, {ID: MessageID{2}, Deadline: noon}} {
-		b, err := want.Append(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := want.Append(nil)
 		got, err := ParseIntent(want.ID, b)
 		if d := cmp.Diff(want, got, cmp.AllowUnexported(apns.Expiration{})); err != nil || d != "" {
 			t.Errorf("%v (-want +got)\n%s", err, d)
@@ -45,17 +42,34 @@ func TestStatusRecord(t *testing.T) {
 		Counts: Counts{Targeted: 10, Receipts: Tally{1, 2, 3, 4}, Reasons: map[apns.Reason]int{apns.Unregistered: 3}},
 		Fuse:   Fuse{Answers: 5, Bad: 1, Blown: true}, EndedAt: noon,
 	}
-	b, err := want.Append(nil)
-	if err != nil {
-		t.Fatal(err)
+	for _, want := range []Status{want, {}} {
+		b := want.Append(nil)
+		got, err := ParseStatus(b)
+		if d := cmp.Diff(want, got); err != nil || d != "" {
+			t.Errorf("%v (-want +got)\n%s", err, d)
+		}
+		for n := range b {
+			if _, err := ParseStatus(b[:n]); err == nil {
+				t.Errorf("the first %d bytes: got no error", n)
+			}
+		}
 	}
-	got, err := ParseStatus(b)
-	if d := cmp.Diff(want, got); err != nil || d != "" {
-		t.Errorf("%v (-want +got)\n%s", err, d)
-	}
-	for n := range b {
-		if _, err := ParseStatus(b[:n]); err == nil {
-			t.Errorf("the first %d bytes: got no error", n)
+}
+
+func TestFailureRecord(t *testing.T) {
+	for _, want := range []Failure{
+		{},
+		{Rank: 8191, Status: 410, Reason: apns.Unregistered, At: noon.Add(time.Nanosecond), ID: "eabeae54-14a8-11e5-b60b-1697f925ec7b"},
+	} {
+		b := want.Append(nil)
+		got, err := ParseFailure(b)
+		if d := cmp.Diff(want, got); err != nil || d != "" {
+			t.Errorf("%v (-want +got)\n%s", err, d)
+		}
+		for n := range b {
+			if _, err := ParseFailure(b[:n]); err == nil {
+				t.Errorf("the first %d bytes: got no error", n)
+			}
 		}
 	}
 }
@@ -107,18 +121,30 @@ func FuzzParseShard(f *testing.F) {
 }
 
 func FuzzParseIntent(f *testing.F) {
-	b, err := fullIntent.Append(nil)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b)
+	f.Add(fullIntent.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		i, err := ParseIntent(MessageID{}, b)
 		if err != nil {
 			return
 		}
-		if _, err := i.Append(nil); err != nil {
-			t.Error(err)
+		again, err := ParseIntent(MessageID{}, i.Append(nil))
+		if d := cmp.Diff(i, again, cmp.AllowUnexported(apns.Expiration{})); err != nil || d != "" {
+			t.Errorf("got another intent, %v (-first +second)\n%s", err, d)
+		}
+	})
+}
+
+func FuzzParseStatus(f *testing.F) {
+	s := Status{Why: WhyFuse, Counts: Counts{Targeted: 10, Receipts: Tally{1, 2, 3, 4}, Reasons: map[apns.Reason]int{apns.Unregistered: 3}}, EndedAt: noon}
+	f.Add(s.Append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := ParseStatus(b)
+		if err != nil {
+			return
+		}
+		again, err := ParseStatus(s.Append(nil))
+		if d := cmp.Diff(s, again); err != nil || d != "" {
+			t.Errorf("got another status, %v (-first +second)\n%s", err, d)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package pebble
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -127,12 +126,9 @@ func (o *Outbox) check(b *engine.Batch, p *outbox.Progress, now time.Time) (outb
 	if err := b.Set(shardKey(shardKind, id), s.Append(nil), nil); err != nil {
 		return before.Status, err
 	}
-	for _, f := range p.Failures {
-		text, err := json.Marshal(f)
-		if err == nil {
-			err = b.Set(failureKey(id, uint32(f.Rank)), text, nil) //nolint:gosec // a rank
-		}
-		if err != nil {
+	for i := range p.Failures {
+		f := &p.Failures[i]
+		if err := b.Set(failureKey(id, uint32(f.Rank)), f.Append(nil), nil); err != nil { //nolint:gosec // a rank
 			return before.Status, err
 		}
 	}

@@ -17,7 +17,7 @@ import (
 //	m message(16)                                     an intent
 //	p message(16)                                     its status
 //	s message(16) shard(4)                            a shard
-//	f message(16) shard(4) rank(4)                    a failure, JSON
+//	f message(16) shard(4) rank(4)                    a failure
 //	r lane(1) app(4) due(8) message(16) shard(4)      a shard that waits to be claimed
 //	q message(16) shard(4)                            since when: due(8)
 //	t due(8) message(16)                              the alarm of a message

@@ -3,7 +3,6 @@ package pebble
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -101,7 +100,8 @@ func (o *Outbox) Failures(ctx context.Context, id outbox.MessageID, from outbox.
 				return false, nil
 			}
 			f := outbox.ShardFailure{Shard: binary.BigEndian.Uint32(key[1+messageIDBytes:])}
-			err := json.Unmarshal(value, &f.Failure)
+			var err error
+			f.Failure, err = outbox.ParseFailure(value)
 			all = append(all, f)
 			return true, err
 		})

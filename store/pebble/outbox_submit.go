@@ -18,10 +18,7 @@ func (o *Outbox) Submit(ctx context.Context, s outbox.Submission, now time.Time)
 		members += s.Shards[i].Receipts.Len()
 	}
 	m = outbox.Message{Intent: s.Intent, Status: s.Intent.Begin(members, now.UTC().Round(0))}
-	intent, err := s.Intent.Append(nil)
-	if err != nil {
-		return m, false, explain(o.dir, err, nil)
-	}
+	intent := s.Intent.Append(nil)
 	err = o.errand(ctx, func(b *engine.Batch) (err error) {
 		if s.Once.Key != [16]byte{} {
 			var known outbox.Message
@@ -156,11 +153,8 @@ func (o *Outbox) leave(b *engine.Batch, q outbox.Queue, id shardID) error {
 // putStatus stores the status of a message in the place of the one before, and
 // when it has to be looked at.
 func (o *Outbox) putStatus(b *engine.Batch, before, m *outbox.Message) error {
-	value, err := m.Status.Append(nil)
+	err := b.Set(messageKey(statusKind, m.ID), m.Status.Append(nil), nil)
 	if err != nil {
-		return err
-	}
-	if err := b.Set(messageKey(statusKind, m.ID), value, nil); err != nil {
 		return err
 	}
 	if was, is := before.Alarm(), m.Alarm(); !was.Equal(is) {
