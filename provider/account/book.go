@@ -21,7 +21,8 @@ type Book struct {
 	store   Store
 	sealer  Sealer
 	checker Checker
-	audit   uint64 // how many entries of the audit log are kept
+	turned  func(context.Context, Turn) error // or nil
+	audit   uint64                            // how many entries of the audit log are kept
 	logger  *slog.Logger
 
 	// changing holds one while a change is made, in the store and then in memory,
@@ -48,6 +49,10 @@ type Config struct {
 	// Checker asks a gateway whether it takes a credential. Nil: nobody does, and
 	// Check is refused with ErrNoChecker.
 	Checker Checker
+	// Turned, if it is set, is told of what a credential comes to, before that is
+	// stored. If it returns an error, nothing is stored, so that it is told again
+	// with the next answer. It may not change the book.
+	Turned func(ctx context.Context, t Turn) error
 	// AuditEntries is how many of the latest entries of the audit log are kept.
 	// Zero stands for 100,000.
 	AuditEntries int
@@ -73,7 +78,7 @@ const defaultAuditEntries = 100_000
 // Open returns the book over a store.
 func Open(ctx context.Context, cfg Config) (*Book, error) {
 	b := &Book{
-		store: cfg.Store, sealer: cfg.Sealer, checker: cfg.Checker, logger: cfg.Logger,
+		store: cfg.Store, sealer: cfg.Sealer, checker: cfg.Checker, turned: cfg.Turned, logger: cfg.Logger,
 		audit: uint64(max(cfg.AuditEntries, 0)), changing: make(chan struct{}, 1),
 		apps: make(map[AppID]*App), topics: make(map[apns.Topic]*App), numbers: make(map[audience.AppNumber]*App),
 		credentials: make(map[CredentialID]*Credential), keys: make(map[KeyID]*storedKey),

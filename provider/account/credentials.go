@@ -150,6 +150,11 @@ func (b *Book) Answered(ctx context.Context, id CredentialID, a Answer) error {
 		if !changed {
 			return nil
 		}
+		if t, ok := turn(c, &after, a); ok && b.turned != nil {
+			if err := b.turned(ctx, t); err != nil {
+				return err
+			}
+		}
 		var old *Credential
 		if after.Replaces != "" {
 			b.mu.RLock()
