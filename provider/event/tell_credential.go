@@ -1,0 +1,61 @@
+package event
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/provider/account"
+)
+
+// Credential is the body of CredentialRefused and CredentialProven. The Subject is
+// the ID of the credential.
+type Credential struct {
+	Name        string           `json:"name"`
+	Environment apns.Environment `json:"environment"`
+	// Reason is why it was refused; empty for one that is proven.
+	Reason apns.Reason `json:"reason,omitempty"`
+}
+
+// OfTurn returns the event that a credential was refused or proven, and false for a
+// turn that is neither. Until the turn is stored, it is the same event.
+func OfTurn(t account.Turn, at time.Time) (Event, bool, error) {
+	kind := CredentialProven
+	switch {
+	case t.Now.Reason != "" && t.Now.Reason != t.Was.Reason:
+		kind = CredentialRefused
+	case !t.Now.Proven() || t.Was.Proven():
+		return Event{}, false, nil
+	}
+	c := &t.Credential
+	id := derivedID(string(kind), string(c.ID), t.Now.Environment.String(), string(t.Now.Reason),
+		t.Was.ProvenAt.Format(time.RFC3339Nano), t.Was.RefusedAt.Format(time.RFC3339Nano))
+	e, err := newEvent(id, at, c.App, kind, string(c.ID), Credential{c.Name, t.Now.Environment, t.Now.Reason})
+	return e, err == nil, err
+}
+
+// OfExpiry returns the event that a credential ends soon, or has ended. Its body is
+// the account.Expiry, and its Subject the ID of the credential.
+func OfExpiry(x account.Expiry, at time.Time) (Event, error) {
+	return newEvent(derivedID(string(CredentialExpiring), string(x.Credential), strconv.Itoa(x.Days)),
+		at, x.App, CredentialExpiring, string(x.Credential), x)
+}
+
+// Sending is the body of SendingStalled and SendingRecovered.
+type Sending struct {
+	// Since is when the oldest was due that is not sent. Zero: nothing waits.
+	Since time.Time `json:"since,omitzero"`
+	// Seconds is how long ago that is.
+	Seconds int `json:"seconds,omitempty"`
+}
+
+// OfSending returns the event that sending stands still, or does not any more.
+func OfSending(kind Kind, since, at time.Time) (Event, error) {
+	s := Sending{Since: since.UTC()}
+	if since.IsZero() {
+		s = Sending{}
+	} else {
+		s.Seconds = int(at.Sub(since) / time.Second)
+	}
+	return newEvent(newID(), at, "", kind, "", s)
+}
