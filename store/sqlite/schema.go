@@ -135,6 +135,21 @@ CREATE TABLE accounts ( -- of the provider
 	body BLOB NOT NULL, -- JSON; secrets in it are sealed
 	PRIMARY KEY (kind, id)
 ) WITHOUT ROWID, STRICT;
+`, `
+CREATE TABLE events ( -- of the provider
+	sequence INTEGER PRIMARY KEY,
+	id       TEXT NOT NULL UNIQUE,
+	time     INTEGER,
+	app      TEXT NOT NULL,
+	kind     TEXT NOT NULL,
+	subject  TEXT NOT NULL,
+	body     BLOB NOT NULL -- JSON
+) STRICT;
+
+CREATE TABLE event_count (
+	one  INTEGER PRIMARY KEY CHECK (one = 1),
+	last INTEGER NOT NULL -- the sequence number that was given last
+) STRICT;
 `}
 
 // VersionError says that a database was written by a later version of Herald.

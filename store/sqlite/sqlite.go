@@ -36,6 +36,7 @@ type Database struct {
 	registry *Registry
 	audience *Audience
 	account  *Account
+	events   *Event
 
 	closing sync.Once
 	closed  error // what closing met; set by closing
@@ -121,6 +122,7 @@ func (d *Database) prepare(ctx context.Context, conn *sql.Conn) error {
 	d.account = &Account{records[account.Kind]{
 		db: d, missing: account.ErrNotFound, written: prepareRecords(w, "accounts"), read: prepareRecords(r, "accounts"),
 	}}
+	d.events = &Event{db: d, written: prepareEvent(w), read: prepareEvent(r)}
 	d.statements = w.all
 	return fault(d.path, errors.Join(w.err, r.err))
 }
@@ -136,6 +138,9 @@ func (d *Database) Audience() *Audience { return d.audience }
 
 // Account returns the store of the provider's apps, credentials and keys.
 func (d *Database) Account() *Account { return d.account }
+
+// Events returns the store of the provider's log of events.
+func (d *Database) Events() *Event { return d.events }
 
 // Close waits for the changes that have begun and closes the database. What
 // comes later is refused with ErrClosed. A second Close does nothing.

@@ -10,6 +10,7 @@ import (
 	"github.com/heraldpush/herald/portal/portaltest"
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/event"
 	"github.com/heraldpush/herald/provider/providertest"
 	"github.com/heraldpush/herald/registry"
 	"github.com/heraldpush/herald/registry/registrytest"
@@ -70,6 +71,17 @@ func TestAccount(t *testing.T) {
 			providertest.Account(t, func(t *testing.T) (account.Store, func() account.Store) {
 				d := open(t, newPath(t))
 				return d.Account(), func() account.Store { d = again(t, d); return d.Account() }
+			})
+		})
+	}
+}
+
+func TestEvent(t *testing.T) {
+	for name, again := range again {
+		t.Run(name, func(t *testing.T) {
+			providertest.Event(t, func(t *testing.T) (event.Store, func() event.Store) {
+				d := open(t, newPath(t))
+				return d.Events(), func() event.Store { d = again(t, d); return d.Events() }
 			})
 		})
 	}
