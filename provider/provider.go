@@ -14,6 +14,7 @@ import (
 	"github.com/heraldpush/herald/provider/audience"
 	"github.com/heraldpush/herald/provider/dispatch"
 	"github.com/heraldpush/herald/provider/outbox"
+	"github.com/heraldpush/herald/trace"
 )
 
 // Gateway says how the push service of an environment is reached: all of a
@@ -41,6 +42,9 @@ type Config struct {
 	Outbox outbox.Store
 	// Gateway says how the push service is reached.
 	Gateway Gateway
+	// Trace keeps what became of each push, for Story: a recorder of the provider's
+	// own. Nil keeps nothing of it.
+	Trace *trace.Recorder
 	// Logger receives what goes wrong. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -50,6 +54,7 @@ type PushServer struct {
 	book       *account.Book
 	audience   audience.Store
 	outbox     outbox.Store
+	trace      *trace.Recorder
 	roads      *roads
 	dispatcher *dispatch.Dispatcher
 	logger     *slog.Logger
@@ -60,8 +65,8 @@ func New(cfg Config) (*PushServer, error) {
 	if cfg.Book == nil || cfg.Audience == nil || cfg.Outbox == nil {
 		return nil, errors.New("push server: book, audience and outbox are required")
 	}
-	p := &PushServer{book: cfg.Book, audience: cfg.Audience, outbox: cfg.Outbox, logger: cmp.Or(cfg.Logger, slog.Default())}
-	p.roads = newRoads(cfg.Book, cfg.Gateway, p.logger)
+	p := &PushServer{book: cfg.Book, audience: cfg.Audience, outbox: cfg.Outbox, trace: cfg.Trace, logger: cmp.Or(cfg.Logger, slog.Default())}
+	p.roads = newRoads(cfg.Book, cfg.Gateway.traced(cfg.Trace), p.logger)
 	var err error
 	p.dispatcher, err = dispatch.New(dispatch.Config{
 		Outbox: cfg.Outbox, Audience: cfg.Audience, Road: p.roads.to, Fault: p.roads.fault, Logger: p.logger,
