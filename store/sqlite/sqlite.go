@@ -195,6 +195,7 @@ func openPool(path string, n int, more ...string) (*sql.DB, error) {
 		// In pages: the log goes back into the file less often than by default, as
 		// that is a sync and scattered writes.
 		"_pragma=wal_autocheckpoint(8192)",
+		"_pragma=temp_store(MEMORY)", // also what a savepoint keeps to be put back
 		"_defensive=1", "_dqs=0", "_error_rc=1",
 	}, more...), "&")
 	connector, err := sqlite.NewConnector(name)
