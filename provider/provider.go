@@ -57,6 +57,7 @@ type PushServer struct {
 	trace      *trace.Recorder
 	roads      *roads
 	dispatcher *dispatch.Dispatcher
+	freezer    *freezer
 	logger     *slog.Logger
 }
 
@@ -71,7 +72,11 @@ func New(cfg Config) (*PushServer, error) {
 	p.dispatcher, err = dispatch.New(dispatch.Config{
 		Outbox: cfg.Outbox, Audience: cfg.Audience, Road: p.roads.to, Fault: p.roads.fault, Logger: p.logger,
 	})
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	p.freezer = newFreezer(cfg.Outbox, cfg.Audience, p.logger, p.dispatcher.Wake)
+	return p, nil
 }
 
 // Run sends until ctx ends; then nothing more is begun, what is under way is
@@ -85,6 +90,7 @@ func (p *PushServer) Run(ctx context.Context) error {
 		run  func(context.Context) error
 	}{
 		{"dispatcher", p.dispatcher.Run},
+		{"freezer", p.freezer.Run},
 	}
 	errs := make([]error, len(loops))
 	var running sync.WaitGroup
