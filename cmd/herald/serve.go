@@ -97,21 +97,22 @@ func (c serveCmd) Run(ctx context.Context, s streams, log *slog.Logger) error {
 		},
 		Ready: func(r serve.Running) { unprinted = c.tell(s.out, r) },
 	})
-	if at, ok := errors.AsType[*serve.ListenError](err); ok {
-		return withHint(err, "%s", listenRemedy(at))
+	if at, ok := errors.AsType[*platform.ListenError](err); ok {
+		return withHint(err, "%s", listenRemedy(at, "herald serve"))
 	}
 	return errors.Join(withRemedy(err), unprinted)
 }
 
-// listenRemedy says what to do about a part that cannot listen.
-func listenRemedy(e *serve.ListenError) string {
+// listenRemedy says what to do about a part of a verb that cannot listen.
+func listenRemedy(e *platform.ListenError, verb string) string {
+	flags := verb + " --help lists the flags."
 	switch {
 	case errors.Is(e.Err, syscall.EADDRINUSE):
-		return "end what listens there, or name another address; herald serve --help lists the flags."
+		return "end what listens there, or name another address; " + flags
 	case errors.Is(e.Err, syscall.EACCES):
 		return "ports below 1024 take a privilege (on Linux CAP_NET_BIND_SERVICE), or name a higher one."
 	}
-	return "name an address of this machine; herald serve --help lists the flags."
+	return "name an address of this machine; " + flags
 }
 
 // tell says that everything answers.

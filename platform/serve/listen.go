@@ -3,9 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"syscall"
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/platform"
@@ -23,30 +21,6 @@ type Addresses struct {
 	API string
 }
 
-// ListenError says that a part cannot listen where it should.
-type ListenError struct {
-	Part    string
-	Address string
-	Err     error
-}
-
-// Error names the part, the address and the reason.
-func (e *ListenError) Error() string {
-	switch {
-	case errors.Is(e.Err, syscall.EADDRINUSE):
-		return fmt.Sprintf("%s: %s is in use", e.Part, e.Address)
-	case errors.Is(e.Err, syscall.EACCES):
-		return fmt.Sprintf("%s: %s is not for everybody to listen on", e.Part, e.Address)
-	}
-	return fmt.Sprintf("%s: %v", e.Part, e.Err)
-}
-
-// Unwrap returns the reason.
-func (e *ListenError) Unwrap() error { return e.Err }
-
-// errNotLoopback says that the API would be open to others.
-var errNotLoopback = errors.New("it has no TLS, and must listen on a loopback address")
-
 // listeners are what a run listens on.
 type listeners struct {
 	platform platform.Listeners
@@ -62,13 +36,6 @@ func listen(ctx context.Context, at Addresses) (_ *listeners, err error) {
 			err = errors.Join(err, ls.close())
 		}
 	}()
-	open := func(part, address string) (net.Listener, error) {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-		if err != nil {
-			return nil, &ListenError{part, address, err}
-		}
-		return l, nil
-	}
 	for _, of := range []struct {
 		part string
 		at   map[apns.Environment]string
@@ -84,24 +51,21 @@ func listen(ctx context.Context, at Addresses) (_ *listeners, err error) {
 			if of.at[env] == "" {
 				continue
 			}
-			if (*of.set)[env], err = open(env.String()+" "+of.part, of.at[env]); err != nil {
+			if (*of.set)[env], err = platform.Listen(ctx, env.String()+" "+of.part, of.at[env]); err != nil {
 				delete(*of.set, env)
 				return nil, err
 			}
 		}
 	}
 	if at.Courier != "" {
-		if ls.platform.Courier, err = open("courier", at.Courier); err != nil {
+		if ls.platform.Courier, err = platform.Listen(ctx, "courier", at.Courier); err != nil {
 			ls.platform.Courier = nil
 			return nil, err
 		}
 	}
-	if ls.api, err = open("API", at.API); err != nil {
+	if ls.api, err = platform.ListenLoopback(ctx, "API", at.API); err != nil {
 		ls.api = nil
 		return nil, err
-	}
-	if a, ok := ls.api.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
-		return nil, &ListenError{"API", at.API, errNotLoopback}
 	}
 	return ls, nil
 }
