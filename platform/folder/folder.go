@@ -11,7 +11,6 @@ import (
 
 	"github.com/heraldpush/herald/internal/envelope"
 	"github.com/heraldpush/herald/portal"
-	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/registry"
 	"github.com/heraldpush/herald/spool"
 	"github.com/heraldpush/herald/store/pebble"
@@ -207,7 +206,7 @@ func (f *Folder) OpenSpool(log *slog.Logger) (spool.Store, error) {
 
 // OpenOutbox opens the store of a provider's outbox, and makes it if there is
 // none. Whoever opens it closes it, before the folder.
-func (f *Folder) OpenOutbox(log *slog.Logger) (outbox.Store, error) {
+func (f *Folder) OpenOutbox(log *slog.Logger) (*pebble.Outbox, error) {
 	if f.making != nil {
 		if err := f.makes(outboxDir); err != nil {
 			return nil, err

@@ -104,3 +104,33 @@ func TestOtherFolders(t *testing.T) {
 		t.Errorf("made anew: got %v", err)
 	}
 }
+
+// TestFindRun proves that one that was killed is not taken for one that runs.
+func TestFindRun(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "p")
+	if _, err := FindRun(dir, MadeByProvider); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no folder: got %v, want %v", err, fs.ErrNotExist)
+	}
+	createProvider(t, dir)
+	stale := []byte(`{"pid": 1, "url": "http://127.0.0.1:1"}`)
+	if err := os.WriteFile(filepath.Join(dir, runFile), stale, privateMode); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := FindRun(dir, MadeByProvider); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("one that was killed: got %v, %v, want %v", r, err, ErrNotRunning)
+	}
+	f, err := Open(t.Context(), dir, MadeByProvider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if r, err := FindRun(dir, MadeByProvider); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("one that starts: got %v, %v, want %v", r, err, ErrNotRunning)
+	}
+	if err := f.WriteRun("http://127.0.0.1:2", ""); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := FindRun(dir, MadeByProvider); err != nil || r.URL != "http://127.0.0.1:2" {
+		t.Errorf("one that runs: got %v, %v", r, err)
+	}
+}
