@@ -130,3 +130,53 @@ func (r *rankings) shard(ctx context.Context, from outbox.Reader, id outbox.Mess
 	}
 	return r.last, nil
 }
+
+// Outcome is what became of a message for one installation.
+type Outcome struct {
+	Message      outbox.Message
+	Installation audience.Installation
+	// Meant says whether the message is for the installation. If not, nothing was
+	// sent to it.
+	Meant   bool
+	Receipt outbox.Receipt
+	// Failure is why the Receipt is outbox.Rejected; nil otherwise.
+	Failure *outbox.Failure
+	// Sent are the apns-ids with which the message goes to those of the
+	// installation's device tokens that it is for, as they are now, by their place
+	// in Installation.Destinations.
+	Sent map[int]string
+}
+
+// Outcome returns what became of a message for an installation. The error may wrap
+// account.ErrNotFound, outbox.ErrNotFound or audience.ErrNotFound.
+func (p *PushServer) Outcome(ctx context.Context, app account.AppID, id outbox.MessageID, installation audience.InstallationID) (Outcome, error) {
+	m, err := p.Message(ctx, app, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	o := Outcome{Message: m, Sent: make(map[int]string)}
+	if o.Installation, err = p.audience.Installation(ctx, m.App, installation); err != nil {
+		return Outcome{}, err
+	}
+	var of rankings
+	chunk, slot := o.Installation.Ordinal.Chunk(), o.Installation.Ordinal.Slot()
+	s, err := of.shard(ctx, p.outbox, id, uint32(chunk))
+	if err != nil || s == nil || s.Members == nil || !s.Members.Has(slot) {
+		return o, err
+	}
+	rank := s.Members.Rank(slot)
+	o.Meant, o.Receipt = true, s.Receipts.Get(rank)
+	for n := range o.Installation.Destinations {
+		if d := &o.Installation.Destinations[n]; m.Use.Matches(d) {
+			o.Sent[n] = string(outbox.NotificationID(id, d.Environment, d.DeviceToken))
+		}
+	}
+	if o.Receipt != outbox.Rejected {
+		return o, nil
+	}
+	failures, err := p.outbox.Failures(ctx, id, outbox.FailureAt{Shard: s.Number, Next: uint32(rank)}, 1)
+	if len(failures) > 0 && failures[0].Shard == s.Number && failures[0].Rank == rank {
+		o.Failure = &failures[0].Failure
+	}
+	return o, err
+}

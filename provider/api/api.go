@@ -38,6 +38,8 @@ type Config struct {
 	Rates Rates
 	// Health says how the provider is. Nil: it is well as long as it answers.
 	Health func(ctx context.Context) Health
+	// Answered is told of every request. It must not block. Nil: nobody is.
+	Answered func(Answered)
 	// Logger is told what went wrong on our side, with the ID of the request. Nil is
 	// silent.
 	Logger *slog.Logger
@@ -48,6 +50,7 @@ type API struct {
 	server   *provider.PushServer
 	book     *account.Book
 	health   func(ctx context.Context) Health
+	answered func(Answered)
 	log      *slog.Logger
 	routes   routes
 	document []byte
@@ -59,7 +62,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.Server == nil || cfg.Book == nil {
 		return nil, errors.New("API: Server and Book are required")
 	}
-	a := &API{server: cfg.Server, book: cfg.Book, health: cfg.Health, log: cfg.Logger, rates: newLimiter(cfg.Rates)}
+	a := &API{server: cfg.Server, book: cfg.Book, health: cfg.Health, answered: cfg.Answered, log: cfg.Logger, rates: newLimiter(cfg.Rates)}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -76,9 +79,6 @@ func New(cfg Config) (*API, error) {
 func operations() []operation {
 	return slices.Concat(
 		appOperations(),
-		credentialOperations(),
-		installationOperations(),
-		personOperations(),
 		keyOperations(),
 		auditOperations(),
 		[]operation{healthOperation(), openAPIOperation()},
@@ -93,6 +93,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	a.extend(w)
+	var op *operation
+	if a.answered != nil {
+		noted, began := &statusWriter{ResponseWriter: w}, time.Now()
+		w = noted
+		defer func() { a.tell(op, noted, began) }()
+	}
 	ctx, cancel := context.WithTimeout(withTraceParent(r.Context(), r.Header.Get("Traceparent")), requestTimeout)
 	defer cancel()
 	r = r.WithContext(ctx)
