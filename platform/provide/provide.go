@@ -1,0 +1,167 @@
+package provide
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/heraldpush/herald/platform"
+	"github.com/heraldpush/herald/platform/folder"
+	"github.com/heraldpush/herald/provider"
+	"github.com/heraldpush/herald/provider/account"
+	"github.com/heraldpush/herald/provider/api"
+	"github.com/heraldpush/herald/store/pebble"
+	"github.com/heraldpush/herald/store/sqlite"
+)
+
+// DefaultDrain is how long requests under way may take at the end, by default.
+const DefaultDrain = 30 * time.Second
+
+// Config says how to run.
+type Config struct {
+	// Dir is the folder: of an earlier run, or empty, or not there yet. Required.
+	Dir string
+	// Listen is where the API listens, "host:port"; an empty host stands for all
+	// interfaces. Required.
+	Listen string
+	// CertFile and KeyFile are the certificate chain of the API and its private key,
+	// PEM. They are read again when they change. Without them the API has no TLS, and
+	// Listen has to be a loopback address.
+	CertFile, KeyFile string
+	// Insecure lets an API without TLS listen anywhere: where something before it
+	// ends TLS.
+	Insecure bool
+	// Gateway says how the push service is reached. Nil is Apple's.
+	Gateway provider.Gateway
+	// Drain is how long requests under way may take at the end. Zero means
+	// DefaultDrain.
+	Drain time.Duration
+	// Ready is called when everything answers. Required.
+	Ready func(Running)
+	// Logger gets what rooms and doors report. Required.
+	Logger *slog.Logger
+}
+
+// Running is what Ready is told.
+type Running struct {
+	// Dir is the folder, absolute.
+	Dir string
+	// New reports that this run made it.
+	New bool
+	// URL is the base of the API.
+	URL string
+	// Local is the base of the API for programs of this machine: URL, if that has no
+	// TLS and is on the loopback interface.
+	Local string
+	// AdminKeyFile is the path of the file with a key for everything.
+	AdminKeyFile string
+	// AdminKey is that key, if this run made it; it is not told again.
+	AdminKey account.APIKey
+}
+
+// Run runs the push server until ctx ends, which is no error. It returns when
+// everything has ended. The error may be a *folder.Error or a
+// *platform.ListenError.
+func Run(ctx context.Context, cfg Config) (err error) {
+	f, isNew, err := openFolder(ctx, cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(f.Explain(err), f.Close()) }()
+	doors, err := listen(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, doors.close()) }()
+	s, err := open(ctx, cfg, f)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	key, err := s.adminKey(ctx, f)
+	if err != nil {
+		return err
+	}
+	if err := f.Finish(); err != nil {
+		return err
+	}
+	r := Running{
+		Dir: f.Dir(), New: isNew, URL: doors.url(), Local: doors.localURL(), AdminKeyFile: f.Path(AdminKeyFile), AdminKey: key,
+	}
+	return s.run(ctx, cfg, f, doors, r)
+}
+
+// service is the push server over a folder's stores.
+type service struct {
+	book    *account.Book
+	outbox  *pebble.Outbox
+	push    *provider.PushServer
+	metrics *metrics
+	door    *door
+}
+
+// open opens the stores of a folder, and makes the push server over them.
+func open(ctx context.Context, cfg Config, f *folder.Folder) (_ *service, err error) {
+	db := f.Provider()
+	s := &service{metrics: newMetrics()}
+	gateway := s.metrics.watch(cfg.Gateway)
+	s.book, err = account.Open(ctx, account.Config{
+		Store: db.Account(), Sealer: f.Sealer(), Checker: provider.NewChecker(cfg.Gateway), Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	box, err := f.OpenOutbox(cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	s.outbox = box
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, box.Close())
+		}
+	}()
+	return s, s.join(cfg, db, gateway)
+}
+
+// join makes the push server and its API.
+func (s *service) join(cfg Config, db *sqlite.Database, gateway provider.Gateway) (err error) {
+	s.push, err = provider.New(provider.Config{
+		Book: s.book, Audience: db.Audience(), Outbox: s.metrics.count(s.outbox, s.book), Gateway: gateway, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.metrics.observe(s)
+	handler, err := api.New(api.Config{Server: s.push, Book: s.book, Health: s.health, Answered: s.metrics.answered, Logger: cfg.Logger})
+	if err != nil {
+		return err
+	}
+	s.door = newDoor(s, handler, cfg.Logger)
+	return nil
+}
+
+// close closes what open opened.
+func (s *service) close() error { return s.outbox.Close() }
+
+// run serves until ctx ends, or one of the parts does. The push server goes on
+// until the last request is answered.
+func (s *service) run(ctx context.Context, cfg Config, f *folder.Folder, doors *doors, r Running) error {
+	return platform.RunParts(ctx, func(ctx context.Context, serve func(func() error)) error {
+		sending, answered := context.WithCancel(context.WithoutCancel(ctx))
+		serve(func() error { return s.push.Run(sending) })
+		serve(func() error {
+			defer answered()
+			return doors.serve(ctx, s.door, cfg)
+		})
+		if err := f.WriteRun(r.Local, ""); err != nil {
+			return err
+		}
+		s.door.open.Store(true)
+		cfg.Ready(r)
+		<-ctx.Done()
+		s.door.open.Store(false)
+		return f.RemoveRun()
+	})
+}
