@@ -56,6 +56,9 @@ func statusOf(err error) int {
 	if _, ok := errors.AsType[*portal.Refusal](err); ok {
 		return exitRefused
 	}
+	if r, ok := errors.AsType[*refusedError](err); ok && r.Status < 500 {
+		return exitRefused
+	}
 	return exitWrong
 }
 

@@ -27,6 +27,7 @@ type verbs struct {
 	Cert        certCmd        `cmd:"" help:"Certificates as files: request, assemble, inspect, verify, convert, passwd."`
 	Key         keyCmd         `cmd:"" help:"Provider keys (.p8) as files, and the provider tokens that they sign."`
 	Push        pushCmd        `cmd:"" help:"Push to one device or to very many, and say what became of it."`
+	Provider    providerCmd    `cmd:"" help:"Be an app team's push server: register installations, send messages, lose none."`
 	Explain     explainCmd     `cmd:"" help:"Tell what became of a notification, hop by hop."`
 	Doctor      doctorCmd      `cmd:"" help:"Find out why a credential or a gateway does not work, with one request that delivers nothing."`
 	Conformance conformanceCmd `cmd:"" help:"Aim some 1,500 cases at a gateway, and say where it differs from Apple's."`
