@@ -120,8 +120,8 @@ type Store interface {
 	// happens to the messages.
 	Checkpoint(ctx context.Context, all []Progress, now time.Time) ([]Checked, error)
 
-	// Remove removes a message and all that belongs to it, if it is there.
-	Remove(ctx context.Context, id MessageID) error
+	// Remove removes messages and all that belongs to them, as far as they are there.
+	Remove(ctx context.Context, ids ...MessageID) error
 
 	// Close closes the store, when what was asked of it is done.
 	Close() error
@@ -142,8 +142,12 @@ type Reader interface {
 	// Due returns up to limit messages whose Alarm is over, the longest ago first,
 	// and when the next will be if these are all; zero if there is none.
 	Due(ctx context.Context, now time.Time, limit int) ([]Message, time.Time, error)
+	// List returns up to limit messages of an app that are older than one, by their
+	// IDs, the newest first; the zero ID is that of none, and newer than all.
+	List(ctx context.Context, app audience.AppNumber, before MessageID, limit int) ([]Message, error)
 	// Ended returns up to limit messages that have ended and of which nobody holds a
-	// shard, the longest ago first.
+	// shard, the longest ago first. They do not change any more: who held a shard of
+	// one for longer than allowed is refused with ErrFenced.
 	Ended(ctx context.Context, now time.Time, limit int) ([]Message, error)
 }
 

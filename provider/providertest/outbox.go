@@ -1,8 +1,10 @@
 package providertest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +37,8 @@ func Outbox(t *testing.T, open OpenOutbox) {
 		"Extend":         (*post).testExtend,
 		"Due":            (*post).testDue,
 		"Remove":         (*post).testRemove,
+		"RemoveMany":     (*post).testRemoveMany,
+		"List":           (*post).testList,
 		"Fuse":           (*post).testFuse,
 		"Reopen":         (*post).testReopen,
 		"Closed":         (*post).testClosed,
@@ -539,8 +543,12 @@ func (p *post) testRemove(t *testing.T) {
 	if d := cmp.Diff([]outbox.MessageID{done.ID, held.ID}, ended(now.Add(time.Hour))); d != "" {
 		t.Errorf("ended (-want +got):\n%s", d)
 	}
-	for _, id := range []outbox.MessageID{done.ID, running.ID, running.ID} {
-		if err := p.Remove(t.Context(), id); err != nil {
+	// It has been returned, and changes no more.
+	if checked, err := p.Checkpoint(t.Context(), []outbox.Progress{finish(claims[1], outbox.Accepted)}, now); err != nil || !errors.Is(checked[0].Err, outbox.ErrFenced) {
+		t.Errorf("late answers: got %+v, %v, want ErrFenced", checked, err)
+	}
+	for _, ids := range [][]outbox.MessageID{nil, {done.ID, running.ID}, {running.ID, done.ID}} {
+		if err := p.Remove(t.Context(), ids...); err != nil {
 			t.Error(err)
 		}
 	}
@@ -558,6 +566,94 @@ func (p *post) testRemove(t *testing.T) {
 		}
 		if d := cmp.Diff([]outbox.MessageID{held.ID}, ended(now.Add(time.Hour))); d != "" {
 			t.Errorf("ended (-want +got):\n%s", d)
+		}
+	})
+}
+
+// testRemoveMany removes more messages than are dealt with at once, small and large,
+// and what is left of a removed one is nothing, even if it is submitted again.
+func (p *post) testRemoveMany(t *testing.T) {
+	var ids []outbox.MessageID
+	for n := range 300 {
+		i := intent(n)
+		p.submit(t, i, shard(0, 1))
+		ids = append(ids, i.ID)
+	}
+	large := intent(1000)
+	p.submit(t, large, shard(0, 2000), shard(1, 2))
+	several, many := intent(1001), intent(1002)
+	p.submit(t, several, shard(0, 2), shard(1, 2))
+	p.submit(t, many, shard(0, 400))
+	now := morning.Add(time.Minute)
+	for _, c := range p.claim(t, ordinary, 1000, now) {
+		if c.Shard.Number != 0 {
+			continue
+		}
+		progress := finish(c, outbox.Rejected)
+		progress.Failures = []outbox.Failure{{Status: 400, Reason: apns.BadDeviceToken, At: now}}
+		p.check(t, now, progress)
+	}
+	if err := p.Remove(t.Context(), append(ids[1:], large.ID, several.ID, many.ID)...); err != nil {
+		t.Fatal(err)
+	}
+	p.twice(t, func(t *testing.T) {
+		all, err := p.List(t.Context(), someApp, outbox.MessageID{}, 9)
+		if err != nil || len(all) != 1 || all[0].ID != ids[0] {
+			t.Errorf("got %d messages, %v, want one", len(all), err)
+		}
+		if all, err := p.Ended(t.Context(), now, 9); err != nil || len(all) != 1 || all[0].ID != ids[0] {
+			t.Errorf("ended: got %d messages, %v, want one", len(all), err)
+		}
+		if claims := p.claim(t, ordinary, 9, now.Add(time.Hour)); len(claims) != 0 {
+			t.Errorf("got %d shards, want none", len(claims))
+		}
+	})
+	for _, i := range []outbox.Intent{large, several, many} {
+		m := p.submit(t, i)
+		shards, err := p.Shards(t.Context(), m.ID, 0, 9)
+		failures, ferr := p.Failures(t.Context(), m.ID, outbox.FailureAt{}, 9)
+		if len(shards)+len(failures) > 0 || err != nil || ferr != nil {
+			t.Errorf("got %d shards and %d failures of what was removed, %v, %v", len(shards), len(failures), err, ferr)
+		}
+	}
+}
+
+func (p *post) testList(t *testing.T) {
+	var want []outbox.MessageID
+	for n := range 20 {
+		i := intent(n / 2) // some of the same millisecond
+		if n%4 == 3 {
+			i.App++
+		} else {
+			want = append(want, i.ID)
+		}
+		p.submit(t, i, shard(0, 1))
+	}
+	slices.SortFunc(want, func(a, b outbox.MessageID) int { return bytes.Compare(b[:], a[:]) })
+	if err := p.Remove(t.Context(), want[3]); err != nil {
+		t.Fatal(err)
+	}
+	want = slices.Delete(want, 3, 4)
+	p.twice(t, func(t *testing.T) {
+		var got []outbox.MessageID
+		for before := (outbox.MessageID{}); ; {
+			some, err := p.List(t.Context(), someApp, before, 4)
+			if err != nil || len(some) > 4 {
+				t.Fatalf("got %d messages, %v", len(some), err)
+			}
+			if len(some) == 0 {
+				break
+			}
+			for _, m := range some {
+				if m.App != someApp || m.State != outbox.StateSending {
+					t.Errorf("got %+v", m)
+				}
+				got = append(got, m.ID)
+			}
+			before = some[len(some)-1].ID
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("messages (-want +got):\n%s", d)
 		}
 	})
 }

@@ -50,8 +50,11 @@ type Outbox struct {
 	// lines has the queues that have shards, each with a key before which it has
 	// none: what was taken leaves traces that are slow to pass.
 	lines map[outbox.Queue][]byte
-	room  diskRoom
-	swept time.Time // when idempotency keys were last forgotten
+	// ended is a key before which no message is that has ended.
+	ended  []byte
+	recent recents
+	room   diskRoom
+	swept  time.Time // when idempotency keys were last forgotten
 }
 
 var _ outbox.Store = (*Outbox)(nil)
@@ -98,6 +101,7 @@ func OpenOutbox(dir string, cfg Config) (_ *Outbox, err error) {
 	o := &Outbox{
 		dir: dir, cfg: cfg, log: cfg.Logger, some: make(chan struct{}, 1), stopped: make(chan struct{}),
 		holds: make(map[shardID]hold), lines: make(map[outbox.Queue][]byte),
+		ended: []byte{endedKind}, recent: recents{of: make(map[outbox.MessageID]*recentMessage)},
 	}
 	o.fuse = newFuse(cfg.fs, func(err error) {
 		o.log.Error("outbox failed and takes nothing any more", slog.String("dir", dir), slog.Any("error", err))

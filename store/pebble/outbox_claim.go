@@ -13,12 +13,16 @@ import (
 )
 
 // Claim implements outbox.Store.
-func (o *Outbox) Claim(ctx context.Context, w outbox.Wanted, now time.Time) (claims []outbox.Claim, err error) {
-	err = o.errand(ctx, func(b *engine.Batch) (err error) {
+func (o *Outbox) Claim(ctx context.Context, w outbox.Wanted, now time.Time) ([]outbox.Claim, error) {
+	var claims []outbox.Claim
+	err := o.errand(ctx, func(b *engine.Batch) (err error) {
 		claims, err = o.claim(b, &w, now)
 		return broken(err)
 	})
-	return claims, err
+	if err != nil {
+		return nil, err
+	}
+	return claims, nil
 }
 
 func (o *Outbox) claim(b *engine.Batch, w *outbox.Wanted, now time.Time) (claims []outbox.Claim, err error) {
@@ -27,7 +31,7 @@ func (o *Outbox) claim(b *engine.Batch, w *outbox.Wanted, now time.Time) (claims
 		return nil, nil
 	}
 	var idle []shardID // of messages that are not running: they wait no more
-	known := make(map[outbox.MessageID]*outbox.Message)
+	known := make(map[outbox.MessageID]*outbox.Intent)
 	members, begun := 0, false
 	err = each(b, from, after(appendQueue(nil, w.Queue)), func(key, _ []byte) (bool, error) {
 		r, err := parseReadyKey(key)
@@ -43,26 +47,27 @@ func (o *Outbox) claim(b *engine.Batch, w *outbox.Wanted, now time.Time) (claims
 		if h, held := o.holds[r.shard]; held && h.until.After(now) {
 			return true, nil
 		}
-		m := known[r.shard.message]
-		if m == nil {
-			read, err := o.message(b, r.shard.message)
-			if err != nil {
-				return false, err
-			}
-			m = &read
-			known[r.shard.message] = m
+		m, err := o.look(b, r.shard.message)
+		if err != nil {
+			return false, err
 		}
 		if !m.State.Running() {
 			idle = append(idle, r.shard)
 			return true, nil
 		}
-		s, err := o.shard(b, r.shard)
+		intent := known[m.ID]
+		if intent == nil {
+			own := m.Intent
+			intent = &own
+			known[m.ID] = intent
+		}
+		s, err := o.lookAtShard(b, r.shard)
 		if err != nil {
 			return false, err
 		}
 		h := hold{o.nextFence(), w.Until}
 		o.holds[r.shard] = h
-		claims = append(claims, outbox.Claim{Message: &m.Intent, Shard: s, Fence: h.fence})
+		claims = append(claims, outbox.Claim{Message: intent, Shard: s, Fence: h.fence})
 		members += s.Receipts.Count()[outbox.Pending]
 		return len(claims) < w.Shards && members < w.Members, nil
 	})
@@ -102,11 +107,12 @@ func (o *Outbox) check(b *engine.Batch, p *outbox.Progress, now time.Time) (outb
 	if h, held := o.holds[id]; !held || h.fence != p.Fence {
 		return outbox.Status{}, outbox.ErrFenced
 	}
-	before, err := o.message(b, p.Message)
+	kept, err := o.look(b, p.Message)
 	if err != nil {
-		return before.Status, err
+		return outbox.Status{}, err
 	}
-	s, err := o.shard(b, id)
+	before := kept.Message
+	s, err := o.lookAtShard(b, id)
 	if err != nil {
 		return before.Status, err
 	}
@@ -123,7 +129,11 @@ func (o *Outbox) check(b *engine.Batch, p *outbox.Progress, now time.Time) (outb
 	if p.Release && pending {
 		s.Pass++
 	}
-	if err := b.Set(shardKey(shardKind, id), s.Append(nil), nil); err != nil {
+	value := s.Append(nil)
+	if only := o.recent.only(id); only != nil {
+		only.shard = value
+	}
+	if err := b.Set(shardKey(shardKind, id), value, nil); err != nil {
 		return before.Status, err
 	}
 	for i := range p.Failures {
@@ -149,13 +159,17 @@ func (o *Outbox) check(b *engine.Batch, p *outbox.Progress, now time.Time) (outb
 }
 
 // Ready implements outbox.Store.
-func (o *Outbox) Ready(ctx context.Context, now time.Time) (queues []outbox.Queue, next time.Time, err error) {
+func (o *Outbox) Ready(ctx context.Context, now time.Time) ([]outbox.Queue, time.Time, error) {
+	var (
+		queues []outbox.Queue
+		next   time.Time
+	)
 	sooner := func(t time.Time) {
 		if next.IsZero() || t.Before(next) {
 			next = t
 		}
 	}
-	err = o.errand(ctx, func(b *engine.Batch) error {
+	err := o.errand(ctx, func(b *engine.Batch) error {
 		for q, from := range o.lines {
 			found := false
 			err := each(b, from, after(appendQueue(nil, q)), func(key, _ []byte) (bool, error) {
@@ -183,31 +197,9 @@ func (o *Outbox) Ready(ctx context.Context, now time.Time) (queues []outbox.Queu
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
 	slices.SortFunc(queues, func(a, b outbox.Queue) int { return cmp.Or(cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.App, b.App)) })
-	return queues, next, err
-}
-
-// Ended implements outbox.Store.
-func (o *Outbox) Ended(ctx context.Context, now time.Time, limit int) (all []outbox.Message, err error) {
-	err = o.errand(ctx, func(b *engine.Batch) error {
-		held := make(map[outbox.MessageID]bool)
-		for id, h := range o.holds {
-			if h.until.After(now) {
-				held[id.message] = true
-			}
-		}
-		return broken(each(b, []byte{endedKind}, []byte{endedKind + 1}, func(key, _ []byte) (bool, error) {
-			if len(all) >= limit {
-				return false, nil
-			}
-			id := outbox.MessageID(key[1+8:])
-			if held[id] {
-				return true, nil
-			}
-			m, err := o.message(b, id)
-			all = append(all, m)
-			return true, err
-		}))
-	})
-	return all, err
+	return queues, next, nil
 }

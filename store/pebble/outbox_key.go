@@ -22,6 +22,7 @@ import (
 //	q message(16) shard(4)                            since when: due(8)
 //	t due(8) message(16)                              the alarm of a message
 //	d ended(8) message(16)                            a message that has ended
+//	l app(4) message(16)                              a message of an app
 //	i app(4) key(16)                                  a request: message(16) fingerprint(16) until(8)
 //	x until(8) app(4) key(16)                         when that is forgotten
 //	o                                                 the epoch
@@ -35,6 +36,7 @@ const (
 	sinceKind   = 'q'
 	alarmKind   = 't'
 	endedKind   = 'd'
+	listKind    = 'l'
 	onceKind    = 'i'
 	forgetKind  = 'x'
 )
@@ -100,6 +102,16 @@ func parseReadyKey(b []byte) (r ready, err error) {
 // does not happen before.
 func timeKey(kind byte, at time.Time, id outbox.MessageID) []byte {
 	return append(binary.BigEndian.AppendUint64([]byte{kind}, millis(at.Add(time.Millisecond-1))), id[:]...)
+}
+
+// listKey is the key by which the messages of an app are listed.
+func listKey(app audience.AppNumber, id outbox.MessageID) []byte {
+	return append(appendList(make([]byte, 0, 1+4+messageIDBytes), app), id[:]...)
+}
+
+// appendList appends what the keys of an app's messages begin with.
+func appendList(b []byte, app audience.AppNumber) []byte {
+	return binary.BigEndian.AppendUint32(append(b, listKind), uint32(app))
 }
 
 // onceKey is the key of a request.

@@ -8,6 +8,7 @@ import (
 
 	engine "github.com/cockroachdb/pebble/v2"
 
+	"github.com/heraldpush/herald/provider/audience"
 	"github.com/heraldpush/herald/provider/outbox"
 )
 
@@ -105,6 +106,33 @@ func (o *Outbox) Failures(ctx context.Context, id outbox.MessageID, from outbox.
 			all = append(all, f)
 			return true, err
 		})
+	})
+	return all, err
+}
+
+// List implements outbox.Store.
+func (o *Outbox) List(ctx context.Context, app audience.AppNumber, before outbox.MessageID, limit int) (all []outbox.Message, err error) {
+	err = o.read(ctx, func(r engine.Reader) (err error) {
+		bounds := &engine.IterOptions{LowerBound: appendList(nil, app), UpperBound: listKey(app, before)}
+		if before == (outbox.MessageID{}) {
+			bounds.UpperBound = after(bounds.LowerBound)
+		}
+		it, err := r.NewIter(bounds)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, it.Close()) }()
+		for valid := it.Last(); valid && len(all) < limit; valid = it.Prev() {
+			m, err := o.message(r, outbox.MessageID(it.Key()[1+4:]))
+			if errors.Is(err, outbox.ErrNotFound) { // removed meanwhile
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			all = append(all, m)
+		}
+		return it.Error()
 	})
 	return all, err
 }

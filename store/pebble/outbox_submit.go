@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -12,14 +13,15 @@ import (
 )
 
 // Submit implements outbox.Store.
-func (o *Outbox) Submit(ctx context.Context, s outbox.Submission, now time.Time) (m outbox.Message, repeated bool, err error) {
-	members := 0
+func (o *Outbox) Submit(ctx context.Context, s outbox.Submission, now time.Time) (outbox.Message, bool, error) {
+	members, repeated := 0, false
 	for i := range s.Shards {
 		members += s.Shards[i].Receipts.Len()
 	}
-	m = outbox.Message{Intent: s.Intent, Status: s.Intent.Begin(members, now.UTC().Round(0))}
+	m := outbox.Message{Intent: s.Intent, Status: s.Intent.Begin(members, now.UTC().Round(0))}
+	m.Notification.Payload = bytes.Clone(m.Notification.Payload) // it is kept
 	intent := s.Intent.Append(nil)
-	err = o.errand(ctx, func(b *engine.Batch) (err error) {
+	err := o.errand(ctx, func(b *engine.Batch) (err error) {
 		if s.Once.Key != [16]byte{} {
 			var known outbox.Message
 			if known, repeated, err = o.seen(b, &s, now); err != nil || repeated {
@@ -52,6 +54,16 @@ func (o *Outbox) enter(b *engine.Batch, m *outbox.Message, intent []byte, shards
 			return err
 		}
 	}
+	if err := b.Set(listKey(m.App, m.ID), nil, nil); err != nil {
+		return err
+	}
+	kept := &recentMessage{Message: *m}
+	if len(shards) == 1 && !m.Open() {
+		if stored := shards[0].Append(nil); len(stored) <= maxRecentShard {
+			kept.shard, kept.number = stored, shards[0].Number
+		}
+	}
+	o.recent.add(kept)
 	if err := o.putShards(b, m, shards, now); err != nil {
 		return err
 	}
@@ -72,11 +84,14 @@ func (o *Outbox) seen(b *engine.Batch, s *outbox.Submission, now time.Time) (m o
 	case [16]byte(value[16:32]) != s.Once.Fingerprint:
 		return m, false, outbox.ErrOtherRequest
 	}
-	m, err = o.message(b, outbox.MessageID(value[:16]))
+	kept, err := o.look(b, outbox.MessageID(value[:16]))
 	if errors.Is(err, outbox.ErrNotFound) {
 		return outbox.Message{Intent: outbox.Intent{ID: outbox.MessageID(value[:16])}}, true, nil
 	}
-	return m, true, err
+	if err != nil {
+		return m, true, err
+	}
+	return kept.Message, true, nil
 }
 
 // Of the forgetting of requests: how often, and how many at once.
@@ -128,6 +143,9 @@ func (o *Outbox) putShards(b *engine.Batch, m *outbox.Message, shards []outbox.S
 func (o *Outbox) lineUp(b *engine.Batch, q outbox.Queue, id shardID, from time.Time) error {
 	r := ready{q, millis(from), id}
 	key := r.key()
+	if m := o.recent.only(id); m != nil {
+		m.due, m.waits = r.due, true
+	}
 	if line, ok := o.lines[q]; !ok || string(key) < string(line) {
 		o.lines[q] = key
 	}
@@ -140,14 +158,24 @@ func (o *Outbox) lineUp(b *engine.Batch, q outbox.Queue, id shardID, from time.T
 // leave has a shard wait no more, if it does.
 func (o *Outbox) leave(b *engine.Batch, q outbox.Queue, id shardID) error {
 	since := shardKey(sinceKind, id)
-	due, known, err := get(b, since)
-	if err != nil || !known {
-		return err
+	r := ready{queue: q, shard: id}
+	if m := o.recent.only(id); m != nil {
+		if !m.waits {
+			return nil
+		}
+		m.waits = false
+		r.due = m.due
+	} else {
+		due, known, err := get(b, since)
+		if err != nil || !known {
+			return err
+		}
+		if len(due) != 8 {
+			return errOutboxKey
+		}
+		r.due = binary.BigEndian.Uint64(due)
 	}
-	if len(due) != 8 {
-		return errOutboxKey
-	}
-	return errors.Join(b.Delete(since, nil), b.Delete(ready{q, binary.BigEndian.Uint64(due), id}.key(), nil))
+	return errors.Join(b.Delete(since, nil), b.Delete(r.key(), nil))
 }
 
 // putStatus stores the status of a message in the place of the one before, and
@@ -166,18 +194,27 @@ func (o *Outbox) putStatus(b *engine.Batch, before, m *outbox.Message) error {
 		}
 	}
 	if before.EndedAt.IsZero() && !m.EndedAt.IsZero() {
-		err = errors.Join(err, b.Set(timeKey(endedKind, m.EndedAt, m.ID), nil, nil))
+		key := timeKey(endedKind, m.EndedAt, m.ID)
+		if string(key) < string(o.ended) {
+			o.ended = key
+		}
+		err = errors.Join(err, b.Set(key, nil, nil))
+	}
+	if kept := o.recent.of[m.ID]; kept != nil {
+		kept.Status = m.Status
 	}
 	return err
 }
 
 // Step implements outbox.Store.
-func (o *Outbox) Step(ctx context.Context, id outbox.MessageID, e outbox.Event, shards []outbox.Shard, now time.Time) (m outbox.Message, err error) {
-	err = o.errand(ctx, func(b *engine.Batch) error {
-		before, err := o.message(b, id)
+func (o *Outbox) Step(ctx context.Context, id outbox.MessageID, e outbox.Event, shards []outbox.Shard, now time.Time) (outbox.Message, error) {
+	var m outbox.Message
+	err := o.errand(ctx, func(b *engine.Batch) error {
+		kept, err := o.look(b, id)
 		if err != nil {
 			return err
 		}
+		before := kept.Message
 		m = before
 		if len(shards) > 0 {
 			if err := o.checkRoom(now); err != nil {
@@ -192,7 +229,10 @@ func (o *Outbox) Step(ctx context.Context, id outbox.MessageID, e outbox.Event, 
 		}
 		return broken(errors.Join(err, o.putShards(b, &m, shards, now), o.putStatus(b, &before, &m)))
 	})
-	return m, err
+	if err != nil {
+		return outbox.Message{}, err
+	}
+	return m, nil
 }
 
 // lineUpAll has all shards of a message wait to be claimed that have some pending
@@ -219,46 +259,4 @@ func (o *Outbox) lineUpAll(b *engine.Batch, m *outbox.Message, now time.Time) er
 		err = errors.Join(err, o.lineUp(b, queueOf(&m.Intent), id, now))
 	}
 	return err
-}
-
-// Remove implements outbox.Store.
-func (o *Outbox) Remove(ctx context.Context, id outbox.MessageID) error {
-	return o.errand(ctx, func(b *engine.Batch) error {
-		m, err := o.message(b, id)
-		if errors.Is(err, outbox.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return broken(o.remove(b, &m))
-	})
-}
-
-func (o *Outbox) remove(b *engine.Batch, m *outbox.Message) error {
-	var waiting []shardID
-	prefix := messageKey(sinceKind, m.ID)
-	err := each(b, prefix, after(prefix), func(key, _ []byte) (bool, error) {
-		waiting = append(waiting, shardID{m.ID, binary.BigEndian.Uint32(key[1+messageIDBytes:])})
-		return true, nil
-	})
-	for _, id := range waiting {
-		err = errors.Join(err, o.leave(b, queueOf(&m.Intent), id))
-	}
-	for id := range o.holds {
-		if id.message == m.ID {
-			delete(o.holds, id)
-		}
-	}
-	for _, kind := range []byte{shardKind, failureKind} {
-		prefix := messageKey(kind, m.ID)
-		err = errors.Join(err, b.DeleteRange(prefix, after(prefix), nil))
-	}
-	if alarm := m.Alarm(); !alarm.IsZero() {
-		err = errors.Join(err, b.Delete(timeKey(alarmKind, alarm, m.ID), nil))
-	}
-	if !m.EndedAt.IsZero() {
-		err = errors.Join(err, b.Delete(timeKey(endedKind, m.EndedAt, m.ID), nil))
-	}
-	return errors.Join(err, b.Delete(messageKey(intentKind, m.ID), nil), b.Delete(messageKey(statusKind, m.ID), nil))
 }
