@@ -114,7 +114,7 @@ func traceLine(l *trace.Line, names map[apns.TopicHash]apns.Topic) TraceLine {
 		out.TopicHash = l.Address.Topic.String()
 	}
 	switch l.Hop {
-	case trace.Accepted, trace.Refused, trace.Acked, trace.Processed:
+	case trace.Accepted, trace.Refused, trace.Acked, trace.Processed, trace.Tried:
 		out.Status = &l.Status
 	default: // it has none
 	}

@@ -2,7 +2,6 @@ package apnsclient
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -32,13 +31,7 @@ func LoadCertificate(path, password string) (*CertificateFile, error) {
 
 // parseIdentity reads a certificate and key in any of the forms that files have.
 func parseIdentity(data []byte, password string) (*tls.Certificate, error) {
-	var id credential.Identity
-	p, err := credential.ParsePKCS12(data, password)
-	if _, other := errors.AsType[*credential.NotPKCS12Error](err); other {
-		id, err = credential.OpenIdentityPEM(data, func() (string, error) { return password, nil })
-	} else if err == nil {
-		id, err = p.Identity()
-	}
+	id, err := credential.OpenIdentity(data, password)
 	if err != nil {
 		return nil, err
 	}

@@ -33,8 +33,9 @@ const (
 // policy allows, until it has an outcome.
 //
 // Nothing waits in it: what comes is started at once, or put into a queue that is
-// looked at when room comes. All of it is guarded by mu, under which nothing is
-// read or written, but a provider token signed now and then.
+// looked at when room comes. All of it is guarded by mu, under which nothing goes to
+// or comes from the network. Now and then a provider token is signed under it, and
+// after one was refused, at most every ten seconds, the file of its key is looked at.
 type engine struct {
 	engineConfig
 	authority string    // addr, without the port of https

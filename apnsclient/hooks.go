@@ -20,6 +20,8 @@ type Hooks struct {
 // Attempt is one try at a push, and how it ended. A push that never got onto a
 // connection has none.
 type Attempt struct {
+	// ID is the apns-id of the push.
+	ID apns.NotificationID
 	// Topic is the topic of the push; empty if it was left to the certificate.
 	Topic apns.Topic
 	// PushType is the push type.

@@ -81,9 +81,9 @@ func (e *engine) open(now time.Time) {
 	})
 }
 
-// connect makes a link after the given pause, or when there is hurry. It waits for the gateway's
-// SETTINGS, which say how many pushes it takes at a time, and which do not
-// come where it refuses the certificate.
+// connect makes a link after the given pause, or when there is hurry. It waits for
+// the gateway's SETTINGS, which say how many pushes it takes at a time, and which
+// do not come where it refuses the certificate.
 func (e *engine) connect(ctx context.Context, id uint64, pause time.Duration, hurry <-chan struct{}) (*link, error) {
 	l := &link{engine: e, id: id, opened: time.Now(), ready: make(chan struct{}), ended: make(chan struct{})}
 	if pause > 0 {

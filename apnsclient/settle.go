@@ -57,7 +57,7 @@ func (e *engine) answered(l *link, err error) {
 // attempt returns what is told of the attempt that has just ended.
 func (f *flight) attempt(err error, again bool, now time.Time) Attempt {
 	a := Attempt{
-		Topic: f.topic, PushType: f.pushType, Number: f.attempts + f.moves, Connection: f.link.id,
+		ID: f.id, Topic: f.topic, PushType: f.pushType, Number: f.attempts + f.moves, Connection: f.link.id,
 		Duration: now.Sub(f.since), Status: f.status(), Outcome: OutcomeOf(err), Retried: again, Err: err,
 	}
 	if r, ok := errors.AsType[*apns.Rejection](err); ok {

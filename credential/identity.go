@@ -38,6 +38,20 @@ const maxChain = 10
 // what was found, and nothing of the key.
 func ParseIdentityPEM(data []byte) (Identity, error) { return OpenIdentityPEM(data, nil) }
 
+// OpenIdentity reads an identity from a .p12 or from text, whichever data is. The
+// error wraps ErrPassword or ErrNoPassword where it is the password, and is else
+// that of ParsePKCS12, of PKCS12.Identity or of OpenIdentityPEM.
+func OpenIdentity(data []byte, password string) (Identity, error) {
+	file, err := ParsePKCS12(data, password)
+	if _, other := errors.AsType[*NotPKCS12Error](err); other {
+		return OpenIdentityPEM(data, func() (string, error) { return password, nil })
+	}
+	if err != nil {
+		return Identity{}, err
+	}
+	return file.Identity()
+}
+
 // OpenIdentityPEM is ParseIdentityPEM for a key that may be encrypted. Its
 // errors are those of ParseIdentityPEM and of ParsePrivateKeyPEM.
 func OpenIdentityPEM(data []byte, password func() (string, error)) (Identity, error) {

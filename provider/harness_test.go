@@ -22,6 +22,7 @@ import (
 	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/store/memory"
 	"github.com/heraldpush/herald/store/pebble"
+	"github.com/heraldpush/herald/trace"
 )
 
 const (
@@ -57,8 +58,11 @@ func play(t *testing.T, f func(w *world)) {
 		}
 		w.book, err = account.Open(t.Context(), account.Config{Store: memory.NewAccount(), Checker: provider.NewChecker(reach)})
 		w.must(err)
+		record, err := trace.Open(trace.Config{})
+		w.must(err)
+		defer record.Close()
 		w.PushServer, err = provider.New(provider.Config{
-			Book: w.book, Audience: w.audience, Outbox: w.outbox, Gateway: reach, Logger: slog.New(slog.DiscardHandler),
+			Book: w.book, Audience: w.audience, Outbox: w.outbox, Gateway: reach, Trace: record, Logger: slog.New(slog.DiscardHandler),
 		})
 		w.must(err)
 		w.app(shop, bundleID)

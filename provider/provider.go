@@ -14,6 +14,7 @@ import (
 	"github.com/heraldpush/herald/provider/audience"
 	"github.com/heraldpush/herald/provider/dispatch"
 	"github.com/heraldpush/herald/provider/outbox"
+	"github.com/heraldpush/herald/trace"
 )
 
 // Gateway says how the push service of an environment is reached: all of a
@@ -41,6 +42,9 @@ type Config struct {
 	Outbox outbox.Store
 	// Gateway says how the push service is reached.
 	Gateway Gateway
+	// Trace keeps what became of each push, for Story: a recorder of the provider's
+	// own. Nil keeps nothing of it.
+	Trace *trace.Recorder
 	// Logger receives what goes wrong. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -50,8 +54,10 @@ type PushServer struct {
 	book       *account.Book
 	audience   audience.Store
 	outbox     outbox.Store
+	trace      *trace.Recorder
 	roads      *roads
 	dispatcher *dispatch.Dispatcher
+	freezer    *freezer
 	logger     *slog.Logger
 }
 
@@ -60,13 +66,17 @@ func New(cfg Config) (*PushServer, error) {
 	if cfg.Book == nil || cfg.Audience == nil || cfg.Outbox == nil {
 		return nil, errors.New("push server: book, audience and outbox are required")
 	}
-	p := &PushServer{book: cfg.Book, audience: cfg.Audience, outbox: cfg.Outbox, logger: cmp.Or(cfg.Logger, slog.Default())}
-	p.roads = newRoads(cfg.Book, cfg.Gateway, p.logger)
+	p := &PushServer{book: cfg.Book, audience: cfg.Audience, outbox: cfg.Outbox, trace: cfg.Trace, logger: cmp.Or(cfg.Logger, slog.Default())}
+	p.roads = newRoads(cfg.Book, cfg.Gateway.traced(cfg.Trace), p.logger)
 	var err error
 	p.dispatcher, err = dispatch.New(dispatch.Config{
 		Outbox: cfg.Outbox, Audience: cfg.Audience, Road: p.roads.to, Fault: p.roads.fault, Logger: p.logger,
 	})
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	p.freezer = newFreezer(cfg.Outbox, cfg.Audience, p.logger, p.dispatcher.Wake)
+	return p, nil
 }
 
 // Run sends until ctx ends; then nothing more is begun, what is under way is
@@ -80,6 +90,7 @@ func (p *PushServer) Run(ctx context.Context) error {
 		run  func(context.Context) error
 	}{
 		{"dispatcher", p.dispatcher.Run},
+		{"freezer", p.freezer.Run},
 	}
 	errs := make([]error, len(loops))
 	var running sync.WaitGroup

@@ -67,6 +67,44 @@ func TestRecipients(t *testing.T) {
 	})
 }
 
+// A message for a tag or for everybody goes to those who are there when its time
+// comes. Who is removed before it is sent has a receipt that says so.
+func TestAudience(t *testing.T) {
+	play(t, func(w *world) {
+		w.key("KEY1111111")
+		w.crowd(20)
+		_, _, err := w.Register(w.t.Context(), shop, "i3", audience.Registration{
+			DeviceTokens: []audience.RegisteredToken{{Environment: "sandbox", Value: tokenOf(3).Hex()}}, Tags: []string{"news"},
+		})
+		w.must(err)
+		order := func(to provider.Recipients, start time.Duration) outbox.MessageID {
+			return w.order(shop, provider.Order{To: to, StartAt: time.Now().Add(start), Notification: apns.Notification{Payload: hello}})
+		}
+		w.run(func() {
+			everybody := order(provider.Recipients{Everybody: true}, time.Hour)
+			tagged := order(provider.Recipients{Tag: "news"}, 0)
+			w.says(w.ended(shop, tagged), "1 0 0 0")
+			w.must(w.Forget(w.t.Context(), shop, "i5"))
+			w.register(shop, "late", tokenOf(30))
+			w.says(w.ended(shop, everybody), "20 0 0 0")
+			if got := w.gateway.Counts().Pushes; got != 21 {
+				w.t.Errorf("got %d pushes, want 21", got)
+			}
+
+			w.gateway.OnPush(func(scripted.Push) scripted.Reply { return scripted.Refuse(apns.ServiceUnavailable) })
+			id := order(provider.Recipients{Everybody: true}, 0)
+			time.Sleep(time.Minute) // it is frozen, and cannot be sent
+			w.must(w.Forget(w.t.Context(), shop, "i6"))
+			w.gateway.OnPush(func(scripted.Push) scripted.Reply { return scripted.Accept() })
+			m := w.ended(shop, id)
+			w.says(m, "19 1 0 0")
+			if m.Counts.Reasons[outbox.NoDeviceToken] != 1 {
+				w.t.Errorf("got reasons %v", m.Counts.Reasons)
+			}
+		})
+	})
+}
+
 // What is wrong with an order is said with its place, and nothing is sent.
 func TestSendRefuses(t *testing.T) {
 	token := outbox.Addressee{Environment: apns.Sandbox, DeviceToken: tokenOf(0)}

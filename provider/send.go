@@ -61,6 +61,7 @@ func (p *PushServer) Send(ctx context.Context, app account.AppID, o Order) (Sent
 // wake tells the loops that there is something new in the outbox.
 func (p *PushServer) wake() {
 	p.dispatcher.Wake()
+	p.freezer.Wake()
 }
 
 // checkCredential says whether there is a credential for an order: for each

@@ -46,6 +46,11 @@ const (
 	Acked Hop = 41
 	// Processed says that the device has told what came of it after that: Status.
 	Processed Hop = 42
+
+	// Tried says, in what a provider keeps of its own pushes, that an attempt has
+	// ended, with the number Message on Connection: Status and Reason say how, and a
+	// Status of zero that there was no answer.
+	Tried Hop = 60
 )
 
 // hops are the stable names of hops.
@@ -54,6 +59,7 @@ var hops = map[Hop]string{
 	Stored: "stored", Passed: "passed", Missed: "missed", Repeat: "repeat", Ignored: "ignored", Replaced: "replaced",
 	Expired: "expired", Dropped: "dropped", Overloaded: "overloaded", TakenBack: "taken-back",
 	Handed: "handed", Acked: "acked", Processed: "processed",
+	Tried: "tried",
 }
 
 // String returns the stable name of h, such as "taken-back", or its number.

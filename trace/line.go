@@ -30,7 +30,8 @@ type Line struct {
 	// Connection is the number of the connection it came or went by, which
 	// counts from 1 at each start of a door.
 	Connection uint64
-	// Message is the message id on that connection.
+	// Message is the message id on that connection; with Tried the number of the
+	// attempt.
 	Message uint32
 	// WasStored reports that the device was told that it had been stored.
 	WasStored bool
@@ -72,6 +73,8 @@ func (l *Line) Sentence() string {
 		return l.handed()
 	case Acked:
 		return "the device acknowledged it: " + l.ack()
+	case Tried:
+		return l.tried()
 	case Processed:
 		return fmt.Sprintf("the device was done with it: status %d", l.Status)
 	}
@@ -112,6 +115,17 @@ func (l *Line) handed() string {
 		stored = ", marked as stored"
 	}
 	return fmt.Sprintf("the courier handed it to device %d as message %d%s%s", l.Address.Device, l.Message, l.by(), stored)
+}
+
+func (l *Line) tried() string {
+	attempt := fmt.Sprintf("the provider sent it%s, attempt %d: ", l.by(), l.Message)
+	switch {
+	case l.Status == 0:
+		return attempt + "there was no answer"
+	case l.Reason == "" && l.Status == 200:
+		return attempt + "the gateway accepted it with status 200"
+	}
+	return attempt + "the gateway refused it with status " + l.refusal()
 }
 
 // acks say what the statuses of acknowledgements mean

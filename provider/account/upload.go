@@ -119,13 +119,7 @@ func (u Upload) unreadable(err error) error {
 
 // readCertificate reads a push certificate.
 func (u Upload) readCertificate(c Credential, a App, at time.Time) (Material, error) {
-	var id credential.Identity
-	file, err := credential.ParsePKCS12(u.File, u.Password)
-	if _, other := errors.AsType[*credential.NotPKCS12Error](err); other {
-		id, err = credential.OpenIdentityPEM(u.File, func() (string, error) { return u.Password, nil })
-	} else if err == nil {
-		id, err = file.Identity()
-	}
+	id, err := credential.OpenIdentity(u.File, u.Password)
 	if err != nil {
 		return Material{}, u.unreadable(err)
 	}

@@ -79,6 +79,9 @@ func New(cfg Config) (*API, error) {
 func operations() []operation {
 	return slices.Concat(
 		appOperations(),
+		credentialOperations(),
+		installationOperations(),
+		personOperations(),
 		keyOperations(),
 		auditOperations(),
 		[]operation{healthOperation(), openAPIOperation()},

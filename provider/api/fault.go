@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/heraldpush/herald/provider"
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
 	"github.com/heraldpush/herald/provider/outbox"
@@ -29,6 +30,8 @@ func asProblem(err error) *Problem {
 		return p
 	case errors.Is(err, outbox.ErrState):
 		return newProblem(CodeState, "%v", err)
+	case errors.Is(err, provider.ErrNoCredential):
+		return newProblem(CodeNoCredential, "%v", provider.ErrNoCredential)
 	case errors.Is(err, outbox.ErrOtherRequest):
 		return newProblem(CodeIdempotencyKey, "%v: use a new one for a new request", outbox.ErrOtherRequest)
 	case errors.Is(err, account.ErrNoChecker):

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -23,7 +24,9 @@ import (
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/provider"
 	"github.com/heraldpush/herald/provider/account"
+	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/store/memory"
+	"github.com/heraldpush/herald/store/pebble"
 )
 
 const (
@@ -31,33 +34,57 @@ const (
 	bundleID apns.Topic    = "com.example.shop"
 )
 
-// world is an API under test, with a book that has the app shop and a key for
-// everything.
+// world is an API under test, over stores in memory, with a book that has the app shop
+// and a key for everything. Nothing is sent: the loops of its server do not run.
 type world struct {
 	*API
-	book  *account.Book
-	admin string // the text of the key
-	log   *bytes.Buffer
+	server *provider.PushServer
+	book   *account.Book
+	outbox outbox.Store
+	admin  string // the text of the key
+	log    *bytes.Buffer
+	// gateway is what is answered when credentials are checked; what it has not is
+	// that the device token is none, as usual.
+	gateway map[apns.Environment]error
+}
+
+// Check implements account.Checker.
+func (w *world) Check(_ context.Context, p account.Probe) error {
+	if err, ok := w.gateway[p.Environment]; ok {
+		return err
+	}
+	return fmt.Errorf("push: %w", apns.Reject(apns.BadDeviceToken, ""))
 }
 
 // newWorld returns a world. change, if it is not nil, changes its Config.
 func newWorld(t *testing.T, change func(*Config)) *world {
 	t.Helper()
-	w := &world{log: &bytes.Buffer{}}
-	var err error
-	if w.book, err = account.Open(t.Context(), account.Config{Store: memory.NewAccount()}); err != nil {
-		t.Fatal(err)
+	w := &world{log: &bytes.Buffer{}, gateway: map[apns.Environment]error{}}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
+	var err error
+	w.book, err = account.Open(t.Context(), account.Config{Store: memory.NewAccount(), Checker: w})
+	must(err)
+	o, err := pebble.OpenOutboxInMemory()
+	must(err)
+	w.outbox = o
+	t.Cleanup(func() { must(o.Close()) })
+	logger := slog.New(slog.NewTextHandler(w.log, nil))
+	w.server, err = provider.New(provider.Config{Book: w.book, Audience: memory.NewAudience(), Outbox: o, Logger: logger})
+	must(err)
 	cfg := Config{
-		Server: &provider.PushServer{}, Book: w.book, Rates: Rates{Rest: Rate{PerSecond: -1}, Register: Rate{PerSecond: -1}, Send: Rate{PerSecond: -1}},
-		Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+		Server: w.server, Book: w.book, Logger: logger,
+		Rates: Rates{Rest: Rate{PerSecond: -1}, Register: Rate{PerSecond: -1}, Send: Rate{PerSecond: -1}},
 	}
 	if change != nil {
 		change(&cfg)
 	}
-	if w.API, err = New(cfg); err != nil {
-		t.Fatal(err)
-	}
+	w.API, err = New(cfg)
+	must(err)
 	w.newApp(t, shop, bundleID)
 	w.admin = w.newKey(t, account.KeySpec{Scopes: []account.Scope{account.ScopeAdmin}})
 	return w
@@ -170,7 +197,7 @@ func (w *world) documented(op *operation, r *http.Request, sent []byte, got *rep
 	}
 	exercised.Store(op.id+" "+strconv.Itoa(got.status), true)
 	at := "/paths/" + escape(op.path) + "/" + strings.ToLower(op.method)
-	if media := r.Header.Get("Content-Type"); got.status < 300 && strings.HasSuffix(media, "json") {
+	if media := r.Header.Get("Content-Type"); got.status < 300 && strings.HasSuffix(media, "json") && len(op.in.contents) > 0 {
 		if err := c.holds(at+"/requestBody/content/"+escape(media)+"/schema", sent); err != nil {
 			return fmt.Errorf("request: %w", err)
 		}
@@ -332,4 +359,19 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(code)
+}
+
+// refusal is the status, code and faults of a problem.
+func (r *reply) refusal(t *testing.T) string {
+	t.Helper()
+	var p struct {
+		Code   string            `json:"code"`
+		Errors []json.RawMessage `json:"errors"`
+	}
+	r.into(t, &p)
+	var faults []string
+	for _, f := range p.Errors {
+		faults = append(faults, string(f))
+	}
+	return fmt.Sprintf("%d %s [%s]", r.status, p.Code, strings.Join(faults, ","))
 }

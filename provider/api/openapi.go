@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -156,17 +157,27 @@ func (d *documenter) contents(all []content, isRequest bool) (schema, error) {
 	return contents, nil
 }
 
-// patchOf returns the schema of a merge patch of an object: each of its members, or
-// null, and nothing is required.
+// patchOf returns the schema of a merge patch of what another is of: where that is an
+// object, each of its members or null, and nothing is required.
 func (d *documenter) patchOf(s schema) schema {
-	ref, _ := s["$ref"].(string)
-	whole := d.components[strings.TrimPrefix(ref, "#/components/schemas/")]
-	properties := schema{}
-	members, _ := whole["properties"].(schema)
-	for name, of := range members {
-		properties[name] = schema{"anyOf": []any{of, schema{"type": "null"}}}
+	if ref, ok := s["$ref"].(string); ok {
+		s = d.components[strings.TrimPrefix(ref, "#/components/schemas/")]
 	}
-	return schema{"type": "object", "properties": properties, "additionalProperties": false}
+	orNull := func(of schema) schema { return schema{"anyOf": []any{d.patchOf(of), schema{"type": "null"}}} }
+	patch := maps.Clone(s)
+	if members, ok := s["properties"].(schema); ok {
+		delete(patch, "required")
+		properties := schema{}
+		for name, of := range members {
+			if of, ok := of.(schema); ok {
+				properties[name] = orNull(of)
+			}
+		}
+		patch["properties"], patch["additionalProperties"] = properties, false
+	} else if values, ok := s["additionalProperties"].(schema); ok {
+		patch["additionalProperties"] = orNull(values)
+	}
+	return patch
 }
 
 // parameters returns all parameters of an operation.

@@ -23,6 +23,7 @@ const (
 	CodeConflict        Code = "conflict"
 	CodePeople          Code = "different_people"
 	CodeState           Code = "wrong_state"
+	CodeNoCredential    Code = "no_credential"
 	CodeTooLarge        Code = "body_too_large"
 	CodeMediaType       Code = "unsupported_media_type"
 	CodeInvalid         Code = "invalid"
@@ -52,6 +53,7 @@ var problems = map[Code]struct {
 	CodeConflict:        {http.StatusConflict, "Against what is there"},
 	CodePeople:          {http.StatusConflict, "The aliases are of different people"},
 	CodeState:           {http.StatusConflict, "Not possible in this state"},
+	CodeNoCredential:    {http.StatusConflict, "The app has no credential for this"},
 	CodeTooLarge:        {http.StatusRequestEntityTooLarge, "The body is too large"},
 	CodeMediaType:       {http.StatusUnsupportedMediaType, "Unsupported Content-Type"},
 	CodeInvalid:         {http.StatusUnprocessableEntity, "Something in the request is wrong"},

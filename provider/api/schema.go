@@ -34,8 +34,11 @@ var texts = map[reflect.Type]schema{
 		account.PushCertificate, account.ProviderKey),
 	reflect.TypeFor[account.KeyKind](): enum("Publishable keys may register installations of one app, and nothing else.",
 		account.Publishable, account.SecretKey),
+	reflect.TypeFor[verdict](): enum("Whether the push service takes it.", account.Taken, account.Refused, account.Unclear),
 	reflect.TypeFor[account.Scope](): enum("What a key is for.",
 		account.ScopeSend, account.ScopeDevices, account.ScopeRead, account.ScopeAdmin),
+
+	reflect.TypeFor[hexToken](): {"type": "string", "pattern": "^([0-9a-f]{2})+$", "description": "A device token, in hex."},
 
 	reflect.TypeFor[audience.InstallationID](): {
 		"type": "string", "minLength": 1, "maxLength": audience.MaxInstallationIDBytes, "pattern": "^[A-Za-z0-9._~:@-]+$",

@@ -83,19 +83,26 @@ func (l *Log) Bounds(ctx context.Context) (first, last uint64, err error) { retu
 // Wait returns when there are events after a sequence number, or with an error when
 // ctx has ended.
 func (l *Log) Wait(ctx context.Context, after uint64) error {
-	for {
-		l.mu.Lock()
-		last, grown := l.last, l.grown
-		l.mu.Unlock()
-		if last > after {
-			return nil
-		}
-		select {
-		case <-grown:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	select {
+	case <-l.after(after):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+}
+
+// closed is a channel that is.
+var closed = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// after returns what is closed when there are events after a sequence number that is
+// none to come.
+func (l *Log) after(sequence uint64) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last > sequence {
+		return closed
+	}
+	return l.grown
 }
 
 // Page is a part of the log.

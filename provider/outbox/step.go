@@ -178,7 +178,8 @@ func (e Fail) step(m *Message, now time.Time) (Status, bool) {
 // then nothing that the answers say of device tokens is to be believed.
 type Fuse struct {
 	// Answers counts those that were accepted or rejected, Bad those of them that
-	// called the device token bad. Both count from the last Resume.
+	// called the device token bad, or another app's. Both count from the last
+	// Resume.
 	Answers, Bad int
 	// Blown is kept until the next Resume.
 	Blown bool
@@ -193,7 +194,7 @@ const (
 
 func (f Fuse) after(e Answered) Fuse {
 	f.Answers += e.Change[Accepted] + e.Change[Rejected]
-	f.Bad += e.Reasons[apns.BadDeviceToken]
+	f.Bad += e.Reasons[apns.BadDeviceToken] + e.Reasons[apns.DeviceTokenNotForTopic]
 	f.Blown = f.Blown || f.Answers >= fuseAnswers && f.Bad*fuseShare > f.Answers
 	return f
 }

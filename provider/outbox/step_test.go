@@ -93,6 +93,9 @@ func TestStep(t *testing.T) {
 			{answered(100, 0, ""), "paused fuse [0 195 105 0]"},
 			{Overdue{}, "done [0 195 105 0]"},
 		}},
+		{"a wave of another app's device tokens", Intent{}, 300, "sending [300 0 0 0]", []step{
+			{answered(0, 100, apns.DeviceTokenNotForTopic), "paused fuse [200 0 100 0]"},
+		}},
 		{"many that are gone", Intent{}, 300, "sending [300 0 0 0]", []step{
 			{answered(0, 200, apns.Unregistered), "sending [100 0 200 0]"},
 		}},

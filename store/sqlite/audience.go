@@ -24,13 +24,15 @@ type audienceStatements struct {
 	installation, list, bound, person *sql.Stmt
 	targets, everybody, tagged        *sql.Stmt
 
+	known                     *sql.Stmt
 	enter, update, remove     *sql.Stmt
 	count, putCount           *sql.Stmt
+	enterDestination          *sql.Stmt
 	putDestination, takeToken *sql.Stmt
 	removeDestination         *sql.Stmt
 	removeDestinations        *sql.Stmt
 	putTag, removeTag         *sql.Stmt
-	alias, putAlias           *sql.Stmt
+	alias, enterAlias         *sql.Stmt
 	rule, undo                *sql.Stmt
 }
 
@@ -45,7 +47,10 @@ const (
 func prepareAudience(p *preparer) audienceStatements {
 	const (
 		ofDestination = " WHERE app = ? AND ordinal = ? AND kind = ? AND name = ? AND environment = ?"
-		reached       = "kind = ? AND environment BETWEEN ? AND ? AND state <> 2"
+		destination   = " INTO destinations (app, ordinal, kind, name, environment," +
+			" value, digest, state, registered, accepted, reason, reason_at, strikes, judged_by)" +
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+		reached = "kind = ? AND environment BETWEEN ? AND ? AND state <> 2"
 	)
 	return audienceStatements{
 		installation: p.stmt("SELECT " + installationColumns + ", " + destinationColumns + " FROM installations" + withDestinations +
@@ -64,6 +69,7 @@ func prepareAudience(p *preparer) audienceStatements {
 			" AND EXISTS (SELECT 1 FROM destinations WHERE app = t.app AND ordinal = t.ordinal AND " + reached + ")" +
 			" AND t.tag = ? ORDER BY t.ordinal"),
 
+		known: p.stmt("SELECT 1 FROM installations WHERE app = ? AND id = ?"),
 		enter: p.stmt("INSERT INTO installations (person, sequence, created, updated, body, app, ordinal, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
 		update: p.stmt("UPDATE installations SET person = ?, sequence = ?, created = ?, updated = ?, body = ?" +
 			" WHERE app = ? AND ordinal = ?"),
@@ -71,9 +77,8 @@ func prepareAudience(p *preparer) audienceStatements {
 		count:    p.stmt("SELECT next, persons FROM audiences WHERE app = ?"),
 		putCount: p.stmt("INSERT OR REPLACE INTO audiences (app, next, persons) VALUES (?, ?, ?)"),
 
-		putDestination: p.stmt("INSERT OR REPLACE INTO destinations (app, ordinal, kind, name, environment," +
-			" value, digest, state, registered, accepted, reason, reason_at, strikes, judged_by)" +
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+		enterDestination:   p.stmt("INSERT" + destination),
+		putDestination:     p.stmt("INSERT OR REPLACE" + destination),
 		takeToken:          p.stmt("DELETE FROM destinations WHERE digest = ? AND app = ? AND environment = ? AND value = ? AND ordinal <> ?"),
 		removeDestination:  p.stmt("DELETE FROM destinations" + ofDestination),
 		removeDestinations: p.stmt("DELETE FROM destinations WHERE app = ? AND ordinal = ?"),
@@ -81,8 +86,8 @@ func prepareAudience(p *preparer) audienceStatements {
 		putTag:    p.stmt("INSERT INTO tags (app, tag, ordinal) VALUES (?, ?, ?)"),
 		removeTag: p.stmt("DELETE FROM tags WHERE app = ? AND tag = ? AND ordinal = ?"),
 
-		alias:    p.stmt("SELECT person FROM aliases WHERE app = ? AND label = ? AND id = ?"),
-		putAlias: p.stmt("INSERT OR REPLACE INTO aliases (app, label, id, person) VALUES (?, ?, ?, ?)"),
+		alias:      p.stmt("SELECT person FROM aliases WHERE app = ? AND label = ? AND id = ?"),
+		enterAlias: p.stmt("INSERT INTO aliases (app, label, id, person) VALUES (?, ?, ?, ?)"),
 
 		rule: p.stmt("UPDATE destinations SET state = ?, registered = ?, accepted = ?, reason = ?, reason_at = ?, strikes = ?, judged_by = ?" +
 			ofDestination + " AND value = ? AND registered IS ?"),

@@ -20,6 +20,9 @@ type pending struct {
 	app audience.AppNumber
 	id  audience.InstallationID
 	f   func(audience.Installation) (audience.Installation, bool, error)
+	// known says that the installation was there when the call looked. It may be gone
+	// since, or there.
+	known bool
 
 	// Who carries it out sets the rest, and closes done.
 
@@ -121,7 +124,7 @@ func (a *Audience) carryOutBatch(batch []*pending) error {
 // carryOutOne carries out one change. The error is that of the database; what else
 // is wrong is found before anything is changed, and ends p alone.
 func (a *Audience) carryOutOne(ctx context.Context, p *pending, c *numbers) error {
-	before, known, err := a.find(ctx, &a.written, p.app, p.id)
+	before, known, err := a.findAgain(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -153,6 +156,21 @@ func (a *Audience) carryOutOne(ctx context.Context, p *pending, c *numbers) erro
 	}
 	p.after = after
 	return a.put(ctx, p.app, &before, &after, row, known)
+}
+
+// findAgain returns the installation of a change, as find does. It first asks shortly
+// for one that was not there before: most of those are new.
+func (a *Audience) findAgain(ctx context.Context, p *pending) (i enrolled, known bool, err error) {
+	if !p.known {
+		err := a.written.known.QueryRowContext(ctx, p.app, string(p.id)).Scan(new(int))
+		if errors.Is(err, sql.ErrNoRows) {
+			return enrolled{Installation: audience.Installation{ID: p.id}}, false, nil
+		}
+		if err != nil {
+			return i, false, fault(a.db.path, err)
+		}
+	}
+	return a.find(ctx, &a.written, p.app, p.id)
 }
 
 // decide has the caller say what an installation is to be, and reports whether

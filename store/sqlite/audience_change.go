@@ -12,14 +12,18 @@ import (
 // Change implements audience.Store. What changes nothing does not wait for who
 // does.
 func (a *Audience) Change(ctx context.Context, app audience.AppNumber, id audience.InstallationID, f func(audience.Installation) (audience.Installation, bool, error)) (audience.Installation, error) {
-	before, _, err := a.find(ctx, &a.read, app, id)
+	if err := ctx.Err(); err != nil {
+		return audience.Installation{}, err
+	}
+	// It is short, and to be able to cut it off would take longer.
+	before, known, err := a.find(context.WithoutCancel(ctx), &a.read, app, id)
 	if err != nil {
 		return audience.Installation{}, err
 	}
 	if _, changed, err := f(before.Installation); err != nil || !changed {
 		return before.Installation, err
 	}
-	return a.carryOutChange(&pending{ctx: ctx, app: app, id: id, f: f}) //nolint:contextcheck // a batch is not that of one caller
+	return a.carryOutChange(&pending{ctx: ctx, app: app, id: id, f: f, known: known}) //nolint:contextcheck // a batch is not that of one caller
 }
 
 // change is a statement that is carried out.
@@ -102,7 +106,7 @@ func (a *Audience) personOf(ctx context.Context, app audience.AppNumber, aliases
 		person = sql.NullInt64{Int64: c.persons, Valid: true}
 	}
 	for _, alias := range unknown {
-		if err := a.carryOut(ctx, change{w.putAlias, []any{app, alias.Label, alias.ID, person}}); err != nil {
+		if err := a.carryOut(ctx, change{w.enterAlias, []any{app, alias.Label, alias.ID, person}}); err != nil {
 			return person, false, err
 		}
 	}
@@ -162,8 +166,12 @@ func (a *Audience) putDestinations(ctx context.Context, app audience.AppNumber, 
 		if err != nil {
 			return err
 		}
+		put := a.written.putDestination
+		if was < 0 {
+			put = a.written.enterDestination
+		}
 		row := []any{app, o, string(d.Kind), d.Name, d.Environment, []byte(d.DeviceToken), digest}
-		if err := a.carryOut(ctx, change{a.written.putDestination, append(row, s...)}); err != nil {
+		if err := a.carryOut(ctx, change{put, append(row, s...)}); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/portal"
 	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/outbox"
 )
 
 // BenchmarkUpdate stores records, durably, by as many writers as its name
@@ -103,4 +104,36 @@ func BenchmarkRegister(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "registrations/s")
 		})
 	}
+}
+
+// BenchmarkArchive stores messages for one installation each, as the archivist does:
+// many at once.
+func BenchmarkArchive(b *testing.B) {
+	const batch = 512
+	a := open(b, newPath(b)).Archive()
+	at := time.Now()
+	var members audience.Members
+	members.Add(7)
+	shard := outbox.NewShard(3, &members)
+	shard.Receipts.Set(0, outbox.Accepted)
+	b.ReportAllocs()
+	for done := 0; done < b.N; {
+		all := make([]outbox.Finished, min(batch, b.N-done))
+		for n := range all {
+			at := at.Add(time.Duration(done+n) * time.Millisecond / 5)
+			all[n].Message = outbox.Message{
+				Intent: outbox.Intent{
+					ID: outbox.NewMessageID(at), App: 1, Deadline: at.Add(time.Hour),
+					Notification: apns.Notification{Topic: "com.example.demo", Payload: make(apns.Payload, 500)},
+				},
+				Status: outbox.Status{State: outbox.StateDone, Frozen: true, Counts: outbox.Counts{Targeted: 1}, EndedAt: at},
+			}
+			all[n].Part.Shards = []outbox.Shard{shard}
+		}
+		if err := a.Put(b.Context(), all); err != nil {
+			b.Fatal(err)
+		}
+		done += len(all)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }

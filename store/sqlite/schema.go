@@ -150,6 +150,27 @@ CREATE TABLE event_count (
 	one  INTEGER PRIMARY KEY CHECK (one = 1),
 	last INTEGER NOT NULL -- the sequence number that was given last
 ) STRICT;
+`, `
+CREATE TABLE messages ( -- of the provider, when they have ended
+	number   INTEGER PRIMARY KEY, -- in the order in which they were stored
+	app      INTEGER NOT NULL,
+	id       BLOB NOT NULL,
+	ended    INTEGER,
+	form     INTEGER NOT NULL,    -- 0: only begun; 1: whole; 2: whole, with message_parts
+	body     BLOB NOT NULL,
+	shards   BLOB,
+	failures BLOB
+) STRICT;
+
+CREATE UNIQUE INDEX messages_by_id ON messages (app, id);
+
+CREATE TABLE message_parts ( -- of what is too large to be stored at once
+	message  INTEGER NOT NULL, -- its number
+	last     INTEGER NOT NULL, -- the number of the last shard
+	shards   BLOB NOT NULL,
+	failures BLOB NOT NULL,
+	PRIMARY KEY (message, last)
+) STRICT;
 `}
 
 // VersionError says that a database was written by a later version of Herald.

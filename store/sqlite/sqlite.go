@@ -37,6 +37,7 @@ type Database struct {
 	audience *Audience
 	account  *Account
 	events   *Event
+	archive  *Archive
 
 	closing sync.Once
 	closed  error // what closing met; set by closing
@@ -123,6 +124,7 @@ func (d *Database) prepare(ctx context.Context, conn *sql.Conn) error {
 		db: d, missing: account.ErrNotFound, written: prepareRecords(w, "accounts"), read: prepareRecords(r, "accounts"),
 	}}
 	d.events = &Event{db: d, written: prepareEvent(w), read: prepareEvent(r)}
+	d.archive = &Archive{db: d, written: prepareArchive(w), read: prepareArchive(r)}
 	d.statements = w.all
 	return fault(d.path, errors.Join(w.err, r.err))
 }
@@ -141,6 +143,9 @@ func (d *Database) Account() *Account { return d.account }
 
 // Events returns the store of the provider's log of events.
 func (d *Database) Events() *Event { return d.events }
+
+// Archive returns the store of the provider's messages that have ended.
+func (d *Database) Archive() *Archive { return d.archive }
 
 // Close waits for the changes that have begun and closes the database. What
 // comes later is refused with ErrClosed. A second Close does nothing.
@@ -190,6 +195,7 @@ func openPool(path string, n int, more ...string) (*sql.DB, error) {
 		// In pages: the log goes back into the file less often than by default, as
 		// that is a sync and scattered writes.
 		"_pragma=wal_autocheckpoint(8192)",
+		"_pragma=temp_store(MEMORY)", // also what a savepoint keeps to be put back
 		"_defensive=1", "_dqs=0", "_error_rc=1",
 	}, more...), "&")
 	connector, err := sqlite.NewConnector(name)

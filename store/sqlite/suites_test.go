@@ -11,6 +11,7 @@ import (
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
 	"github.com/heraldpush/herald/provider/event"
+	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/provider/providertest"
 	"github.com/heraldpush/herald/registry"
 	"github.com/heraldpush/herald/registry/registrytest"
@@ -82,6 +83,17 @@ func TestEvent(t *testing.T) {
 			providertest.Event(t, func(t *testing.T) (event.Store, func() event.Store) {
 				d := open(t, newPath(t))
 				return d.Events(), func() event.Store { d = again(t, d); return d.Events() }
+			})
+		})
+	}
+}
+
+func TestArchive(t *testing.T) {
+	for name, again := range again {
+		t.Run(name, func(t *testing.T) {
+			providertest.Archive(t, func(t *testing.T) (outbox.Archive, func() outbox.Archive) {
+				d := open(t, newPath(t))
+				return d.Archive(), func() outbox.Archive { d = again(t, d); return d.Archive() }
 			})
 		})
 	}

@@ -114,7 +114,7 @@ func (w *writer) batch(first *job) {
 		return
 	}
 	jobs := []*job{first}
-	lost := w.turn(first)
+	lost := w.firstTurn(first)
 	for lost == nil && len(jobs) < maxBatch {
 		next := w.waiting()
 		if next == nil {
@@ -146,6 +146,23 @@ func (w *writer) waiting() *job {
 	default:
 		return nil
 	}
+}
+
+// firstTurn lets the first change of a transaction run, as turn does. There is
+// nothing before it that must stay, so it needs no savepoint: with one, SQLite would copy
+// each page that the change is the first to touch.
+func (w *writer) firstTurn(j *job) error {
+	j.turn <- nil
+	if j.err = <-j.ran; j.err == nil {
+		return nil
+	}
+	if err := w.rollback(); err != nil {
+		return errors.Join(j.err, err)
+	}
+	if err := run(w.begin); err != nil {
+		return errors.Join(j.err, err)
+	}
+	return nil
 }
 
 // turn lets a change run. The error says that the transaction is lost, with

@@ -97,6 +97,33 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// TestBatchFirstFails proves that the first change of a transaction, which has no
+// savepoint, is taken back too, and those after it are not.
+func TestBatchFirstFails(t *testing.T) {
+	d := open(t, newPath(t))
+	refused := errors.New("refused")
+	const n = 10
+	var changing sync.WaitGroup
+	err := d.Portal().Update(t.Context(), func(first portal.Tx) error {
+		for i := range n {
+			changing.Go(func() {
+				err := d.Portal().Update(t.Context(), func(tx portal.Tx) error { return tx.Put("app", fmt.Sprint(i), []byte(`1`)) })
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		return errors.Join(first.Put("app", "first", []byte(`1`)), refused)
+	})
+	if !errors.Is(err, refused) {
+		t.Errorf("got %v, want %v", err, refused)
+	}
+	changing.Wait()
+	if got := count(t, d, "app"); got != n {
+		t.Errorf("got %d records, want the %d of those that did not fail", got, n)
+	}
+}
+
 // TestFull proves that a change for which there is no room is refused by
 // name, and that the database goes on.
 func TestFull(t *testing.T) {

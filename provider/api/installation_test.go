@@ -1,0 +1,134 @@
+package api
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heraldpush/herald/provider/account"
+)
+
+const (
+	phone = "/v1/apps/shop/installations/phone"
+	// aToken is a device token of the app on a phone.
+	aToken = `{"environment":"production","value":"` + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" + `"}`
+)
+
+func TestInstallation(t *testing.T) {
+	w := newWorld(t, nil)
+	full := `{"device_tokens":[` + aToken + `],"person":{"external_id":"u42"},"tags":["news","city:zurich"],"locale":"de-CH",` +
+		`"time_zone":"Europe/Zurich","app_version":"5.2.0","sequence":7}`
+	var first, again, shown, patched Installation
+	got := w.do(t, "PUT", phone, full)
+	got.into(t, &first)
+	if got.status != 201 || got.header.Get("Location") != phone {
+		t.Fatalf("got %s at %s", got.said(), got.header.Get("Location"))
+	}
+	if got = w.do(t, "PUT", phone, full); got.status != 200 {
+		t.Errorf("the second time: %s", got.said())
+	}
+	got.into(t, &again)
+	w.do(t, "GET", phone, "").into(t, &shown)
+	if diff := cmp.Diff(first, again) + cmp.Diff(first, shown); diff != "" {
+		t.Error(diff)
+	}
+	if d := shown.DeviceTokens; len(d) != 1 || d[0].Kind != "alert" || d[0].State != "active" || !strings.Contains(aToken, string(d[0].Value)) {
+		t.Errorf("the device tokens are %+v", d)
+	}
+	w.do(t, "PATCH", phone, `{"tags":["news"],"locale":null,"person":{"external_id":null,"email":"u42@example.com"}}`).into(t, &patched)
+	want := first
+	want.Tags, want.Locale, want.Person, want.UpdatedAt = []string{"news"}, "", map[string]string{"email": "u42@example.com"}, patched.UpdatedAt
+	if diff := cmp.Diff(want, patched); diff != "" {
+		t.Error(diff)
+	}
+	if got := w.do(t, "PUT", phone, `{"sequence":3}`); got.status != 200 || !strings.Contains(got.body, "u42@example.com") {
+		t.Errorf("a late registration: %s", got.said())
+	}
+	for _, step := range []struct {
+		method, body string
+		want         int
+	}{{"DELETE", "", 204}, {"DELETE", "", 404}, {"GET", "", 404}, {"PATCH", "{}", 404}} {
+		if got := w.do(t, step.method, phone, step.body); got.status != step.want {
+			t.Errorf("%s: %s, want %d", step.method, got.said(), step.want)
+		}
+	}
+}
+
+// TestPublishable goes through what a key that is in an app may do.
+func TestPublishable(t *testing.T) {
+	w := newWorld(t, nil)
+	w.newApp(t, "zoo", "com.example.zoo")
+	pk := w.newKey(t, account.KeySpec{Kind: account.Publishable, Apps: []account.AppID{shop}})
+	w.do(t, "PUT", phone, `{"device_tokens":[`+aToken+`],"person":{"email":"u42@example.com"},"tags":["vip"],"sequence":5}`)
+	for _, try := range []struct {
+		method, target, body string
+		want                 int
+	}{
+		{"PUT", phone + "2", `{"device_tokens":[` + aToken + `]}`, 201},
+		{"PUT", phone, `{"sequence":1}`, 200}, // late: what is stored is not shown
+		{"PATCH", phone, `{"app_version":"5"}`, 200},
+		{"GET", phone, "", 403},
+		{"DELETE", phone, "", 403},
+		{"GET", "/v1/apps/shop/installations", "", 403},
+		{"GET", "/v1/apps/shop/people/email/u42@example.com", "", 403},
+		{"PUT", strings.Replace(phone, "shop", "zoo", 1), `{}`, 403},
+		{"PUT", strings.Replace(phone, "shop", "none", 1), `{}`, 403},
+		{"GET", "/v1/apps/shop", "", 403},
+		{"GET", "/v1/apps", "", 403},
+		{"GET", "/v1/keys", "", 403},
+	} {
+		got := w.as(t, pk, try.method, try.target, try.body)
+		if got.status != try.want {
+			t.Errorf("%s %s: %s, want %d", try.method, try.target, got.said(), try.want)
+		}
+		for _, secret := range []string{"0123456789abcdef", "u42", "vip"} {
+			if strings.Contains(strings.ReplaceAll(got.body, try.target, ""), secret) {
+				t.Errorf("%s %s shows %s: %s", try.method, try.target, secret, got.said())
+			}
+		}
+	}
+}
+
+func TestInstallations(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, id := range []string{"c", "a", "b", "d:1@x~y"} {
+		if got := w.do(t, "PUT", "/v1/apps/shop/installations/"+id, `{"person":{"external_id":"u42"}}`); got.status != 201 {
+			t.Fatal(got.said())
+		}
+	}
+	const all = "/v1/apps/shop/installations"
+	for target, want := range map[string][][]string{
+		all:              {{"c", "a", "b", "d:1@x~y"}},
+		all + "?limit=4": {{"c", "a", "b", "d:1@x~y"}},
+		all + "?limit=3": {{"c", "a", "b"}, {"d:1@x~y"}},
+	} {
+		if got := w.names(t, w.admin, target, "id"); !cmp.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", target, got, want)
+		}
+	}
+}
+
+func TestPerson(t *testing.T) {
+	w := newWorld(t, nil)
+	w.do(t, "PUT", phone, `{"person":{"external_id":"a/b","email":"u42@example.com"}}`)
+	w.do(t, "PUT", phone+"2", `{"person":{"external_id":"a/b"}}`)
+	w.do(t, "PUT", phone+"3", `{"person":{"external_id":"other"}}`)
+	const person = "/v1/apps/shop/people/external_id/a%2Fb"
+	var p Person
+	w.do(t, "GET", person, "").into(t, &p)
+	if want := map[string]string{"external_id": "a/b", "email": "u42@example.com"}; !cmp.Equal(p.Aliases, want) || len(p.Installations) != 2 {
+		t.Errorf("got %+v", p)
+	}
+	if got := w.do(t, "PUT", phone+"3", `{"person":{"external_id":"other","email":"u42@example.com"}}`); got.status != 409 || !strings.Contains(got.body, "different_people") {
+		t.Errorf("two people at once: %s", got.said())
+	}
+	for _, want := range []int{204, 404} {
+		if got := w.do(t, "DELETE", person, ""); got.status != want {
+			t.Errorf("got %s, want %d", got.said(), want)
+		}
+	}
+	if got := w.names(t, w.admin, "/v1/apps/shop/installations", "id"); !cmp.Equal(got, [][]string{{"phone3"}}) {
+		t.Errorf("left are %v", got)
+	}
+}
