@@ -52,8 +52,9 @@ type Config struct {
 
 // Dispatcher sends what is in an outbox.
 type Dispatcher struct {
-	cfg  Config
-	wake chan struct{} // holds one
+	cfg   Config
+	later *later
+	wake  chan struct{} // holds one
 }
 
 // New returns a Dispatcher. It does nothing yet.
@@ -67,7 +68,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	cfg.Lease = cmp.Or(cfg.Lease, time.Minute)
 	cfg.CheckpointEvery = cmp.Or(cfg.CheckpointEvery, 250*time.Millisecond)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
-	return &Dispatcher{cfg: cfg, wake: make(chan struct{}, 1)}, nil
+	return &Dispatcher{cfg: cfg, later: newLater(), wake: make(chan struct{}, 1)}, nil
 }
 
 // Wake has the outbox looked at: something was submitted, resumed or extended.
@@ -84,38 +85,55 @@ func (d *Dispatcher) Wake() {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	busy := make(map[outbox.Queue]bool)
-	ended := make(chan outbox.Queue)
+	c := &crew{at: make(map[outbox.Queue]int), ended: make(chan outbox.Queue)}
+	defer c.working.Wait()
 	for {
 		queues, next, err := d.cfg.Outbox.Ready(ctx, time.Now())
 		if err != nil {
-			return d.end(ctx, err, busy, ended)
+			return c.end(ctx, err)
 		}
 		for _, q := range queues {
-			if busy[q] {
+			if c.at[q] == workers[q.Lane] {
 				continue
 			}
-			busy[q] = true
-			workers.Go(func() {
+			c.at[q]++
+			c.working.Go(func() {
 				if err := d.work(ctx, q); err != nil {
 					cancel(err)
 				}
-				ended <- q
+				c.ended <- q
 			})
 		}
-		if err := d.wait(ctx, next, busy, ended); err != nil {
-			return d.end(ctx, err, busy, ended)
+		if err := d.wait(ctx, next, c); err != nil {
+			return c.end(ctx, err)
 		}
+	}
+}
+
+// workers is how many work at a queue of each lane. While one waits for the last
+// answers to what it sent, another sends, and a third looks up device tokens; and
+// what is urgent waits for no answer to what was before it.
+var workers = [...]int{outbox.Urgent: 16, outbox.Ordinary: 4, outbox.Campaign: 3}
+
+// crew is the workers of a Run.
+type crew struct {
+	at      map[outbox.Queue]int // how many work at a queue; of the goroutine of Run
+	ended   chan outbox.Queue    // by each worker at its end
+	working sync.WaitGroup
+}
+
+// left notes that a worker has ended.
+func (c *crew) left(q outbox.Queue) {
+	if c.at[q]--; c.at[q] == 0 {
+		delete(c.at, q)
 	}
 }
 
 // end waits for the workers, and returns what ended the Dispatcher, nil if that was
 // asked for.
-func (d *Dispatcher) end(ctx context.Context, err error, busy map[outbox.Queue]bool, ended <-chan outbox.Queue) error {
-	for len(busy) > 0 {
-		delete(busy, <-ended)
+func (c *crew) end(ctx context.Context, err error) error {
+	for len(c.at) > 0 {
+		c.left(<-c.ended)
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
@@ -128,7 +146,7 @@ func (d *Dispatcher) end(ctx context.Context, err error, busy map[outbox.Queue]b
 
 // wait returns when the outbox is to be looked at again, or with an error when ctx
 // has ended.
-func (d *Dispatcher) wait(ctx context.Context, next time.Time, busy map[outbox.Queue]bool, ended <-chan outbox.Queue) error {
+func (d *Dispatcher) wait(ctx context.Context, next time.Time, c *crew) error {
 	var alarm <-chan time.Time
 	if !next.IsZero() {
 		// Not more often than now and then, whatever is due and cannot be had.
@@ -137,8 +155,8 @@ func (d *Dispatcher) wait(ctx context.Context, next time.Time, busy map[outbox.Q
 		alarm = timer.C
 	}
 	select {
-	case q := <-ended:
-		delete(busy, q)
+	case q := <-c.ended:
+		c.left(q)
 	case <-d.wake:
 	case <-alarm:
 	case <-ctx.Done():
@@ -150,7 +168,7 @@ func (d *Dispatcher) wait(ctx context.Context, next time.Time, busy map[outbox.Q
 // Of what a worker claims at once.
 const (
 	claimShards  = 256
-	claimMembers = 4 * audience.ChunkWidth
+	claimMembers = 2 * audience.ChunkWidth
 )
 
 // work sends what is in a queue, until there is nothing to be claimed or ctx ends.
@@ -169,6 +187,7 @@ func (d *Dispatcher) work(ctx context.Context, q outbox.Queue) error {
 		if len(claims) == 0 {
 			return nil
 		}
+		d.Wake() // there may be work for another
 		if err := d.send(ctx, q, claims); err != nil {
 			return err
 		}

@@ -31,10 +31,12 @@ type gateway struct {
 	mu     sync.Mutex
 	pushed map[apns.DeviceToken][]apns.NotificationID // guarded by mu
 	total  int                                        // guarded by mu
+	// last is when the last push to a device token began, guarded by mu.
+	last map[apns.DeviceToken]time.Time
 }
 
 func newGateway(answer func(apns.DeviceToken, int) error) *gateway {
-	return &gateway{answer: answer, delay: 10 * time.Millisecond, pushed: make(map[apns.DeviceToken][]apns.NotificationID)}
+	return &gateway{answer: answer, delay: 10 * time.Millisecond, pushed: make(map[apns.DeviceToken][]apns.NotificationID), last: make(map[apns.DeviceToken]time.Time)}
 }
 
 func accept(apns.DeviceToken, int) error { return nil }
@@ -44,6 +46,7 @@ func (g *gateway) Push(_ context.Context, to apns.DeviceToken, n apns.Notificati
 	g.mu.Lock()
 	g.pushed[to] = append(g.pushed[to], n.ID)
 	g.total++
+	g.last[to] = time.Now()
 	count := len(g.pushed[to])
 	g.mu.Unlock()
 	time.Sleep(g.delay)
@@ -120,7 +123,7 @@ func play(t *testing.T, f func(w *world)) {
 }
 
 // road has all pushes go to a gateway.
-func (w *world) road(g *gateway) {
+func (w *world) road(g dispatch.Pusher) {
 	w.cfg.Road = func(audience.AppNumber, apns.Environment, apns.Topic) (dispatch.Pusher, error) { return g, nil }
 }
 
@@ -268,7 +271,7 @@ func TestAnswers(t *testing.T) {
 		stop := w.run()
 		time.Sleep(time.Minute)
 		m := w.message(id)
-		if want := (outbox.Tally{1, 4, 3, 0}); m.Counts.Receipts != want {
+		if want := (outbox.Tally{2, 3, 3, 0}); m.Counts.Receipts != want {
 			t.Errorf("after a minute: got %v, want %v", m.Counts.Receipts, want)
 		}
 		time.Sleep(2 * time.Hour)
@@ -411,6 +414,125 @@ func TestUrgent(t *testing.T) {
 		m := w.message(campaign)
 		if got := m.Counts.Receipts[outbox.Accepted]; got == 0 || got+1 != g.count() {
 			t.Errorf("got %d receipts for %d pushes of the campaign", got, g.count()-1)
+		}
+	})
+}
+
+// TestUrgentBesideAll sends urgent messages of an app that has a campaign under way,
+// while the answer to an urgent one before them does not come.
+func TestUrgentBesideAll(t *testing.T) {
+	play(t, func(w *world) {
+		t := w.t
+		silent := deviceToken(1 << 20)
+		g := newGateway(accept)
+		g.delay = 50 * time.Millisecond
+		w.road(&slowFor{gateway: g, to: silent, delay: 10 * time.Second})
+		w.register(app, 3*audience.ChunkWidth)
+		campaign := w.submit(app, outbox.Campaign)
+		stop := w.run()
+		time.Sleep(3 * time.Second)
+		w.submitTo(silent)
+		for n := range 20 {
+			time.Sleep(100 * time.Millisecond)
+			to := deviceToken(1<<20 + 1 + n)
+			began := time.Now()
+			id := w.submitTo(to)
+			time.Sleep(100 * time.Millisecond)
+			g.mu.Lock()
+			at, pushed := g.last[to]
+			g.mu.Unlock()
+			if !pushed {
+				t.Fatalf("urgent message %d was not pushed after 100 ms", n)
+			}
+			if got := at.Sub(began); got > 10*time.Millisecond {
+				t.Errorf("urgent message %d was pushed after %v", n, got)
+			}
+			if m := w.message(id); m.State != outbox.StateDone {
+				t.Errorf("urgent message %d: got %v", n, m.State)
+			}
+		}
+		if m := w.message(campaign); m.State != outbox.StateSending {
+			t.Errorf("the campaign: got %v, want it still being sent", m.State)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// submitTo submits an urgent message to a device token.
+func (w *world) submitTo(to apns.DeviceToken) outbox.MessageID {
+	w.t.Helper()
+	now := time.Now()
+	id := outbox.NewMessageID(now)
+	_, _, err := w.outbox.Submit(w.t.Context(), outbox.Submission{
+		Intent: outbox.Intent{ID: id, App: app, Lane: outbox.Urgent, Notification: apns.Notification{Topic: "com.example.demo"}, Deadline: now.Add(time.Hour)},
+		Shards: []outbox.Shard{{Listed: []outbox.Addressee{{Environment: apns.Production, DeviceToken: to}}, Receipts: outbox.NewReceipts(1)}},
+	}, now)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.wake()
+	return id
+}
+
+// slowFor is a gateway that takes longer for one device token.
+type slowFor struct {
+	*gateway
+	to    apns.DeviceToken
+	delay time.Duration
+}
+
+// Push implements dispatch.Pusher.
+func (s *slowFor) Push(ctx context.Context, to apns.DeviceToken, n apns.Notification) (apnsclient.Receipt, error) {
+	if to == s.to {
+		time.Sleep(s.delay)
+	}
+	return s.gateway.Push(ctx, to, n)
+}
+
+// TestRetryAfter has device tokens that are to be left alone for different times, and
+// others that may be tried at once.
+func TestRetryAfter(t *testing.T) {
+	play(t, func(w *world) {
+		t := w.t
+		began := time.Now()
+		asked := func(to apns.DeviceToken) time.Duration { return time.Duration(to[2]) * 2 * time.Minute }
+		var (
+			mu    sync.Mutex
+			early []string // guarded by mu
+		)
+		g := newGateway(func(to apns.DeviceToken, n int) error {
+			switch {
+			case n == 1 && asked(to) > 0:
+				return &apns.Rejection{Status: 429, Reason: apns.TooManyRequests, RetryAfter: asked(to)}
+			case n < 4 && asked(to) == 0:
+				return apns.Reject(apns.ServiceUnavailable, "")
+			}
+			if after := time.Since(began); asked(to) > 0 && after < asked(to) {
+				mu.Lock()
+				defer mu.Unlock()
+				early = append(early, fmt.Sprintf("%v instead of %v", after, asked(to)))
+			}
+			return nil
+		})
+		w.road(g)
+		w.register(app, 6)
+		id := w.submit(app, outbox.Ordinary)
+		stop := w.run()
+		time.Sleep(time.Minute)
+		if m := w.message(id); m.Counts.Receipts != (outbox.Tally{5, 1, 0, 0}) {
+			t.Errorf("after a minute: got %v", m.Counts.Receipts)
+		}
+		time.Sleep(14 * time.Minute) // 10, and what the wait may be longer
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if m := w.message(id); m.State != outbox.StateDone || m.Counts.Receipts != (outbox.Tally{0, 6, 0, 0}) {
+			t.Errorf("got %+v", m.Status)
+		}
+		if len(early) > 0 || g.count() != 5*2+4 {
+			t.Errorf("pushed to %d times, too early: %q", g.count(), early)
 		}
 	})
 }

@@ -16,26 +16,31 @@ type parcel struct {
 
 	// Guarded by the load's mu.
 
-	receipts outbox.Receipts
-	failures []outbox.Failure // since the last checkpoint
-	rulings  []audience.Ruling
-	left     int           // items without a result
-	asked    time.Duration // the shortest Retry-After of those that are to be tried again
-	tries    int           // how many these are
-	changed  bool          // since the last checkpoint
-	stopped  bool          // nothing more of it is to be sent
-	released bool          // its last checkpoint is stored
-	saidAt   time.Time     // when the last was
+	receipts  outbox.Receipts
+	failures  []outbox.Failure // since the last checkpoint
+	judgments []judgment       // since the last checkpoint
+	left      int              // items without a result
+	asked     time.Duration    // the shortest Retry-After of those that are to be tried again
+	tries     int              // how many these are
+	changed   bool             // since the last checkpoint
+	stopped   bool             // nothing more of it is to be sent
+	released  bool             // its last checkpoint is stored
+	saidAt    time.Time        // when the last was
+	outlooks  map[int]*outlook // of members with several items
 }
 
 // item is a device token that a parcel goes to.
 type item struct {
 	parcel *parcel
 	rank   int
-	target audience.Target
-	known  bool // the target is an installation's
-	id     apns.NotificationID
+	target *audience.Target
 	began  time.Time
+}
+
+// judgment is what an answer makes of the device token of an item.
+type judgment struct {
+	target *audience.Target
+	after  audience.Standing
 }
 
 // way is where items go: what has a credential of its own.
@@ -56,29 +61,29 @@ type load struct {
 	*Dispatcher
 	queue outbox.Queue
 
-	mu       sync.Mutex
-	parcels  []*parcel
-	outlooks map[*parcel]map[int]*outlook // of members with several items; guarded by mu
+	mu      sync.Mutex
+	parcels []*parcel
 }
 
 // pack makes a load of claims, with the items that go each way. Members that cannot be
 // sent anything have their receipt.
 func (d *Dispatcher) pack(ctx context.Context, q outbox.Queue, claims []outbox.Claim) (*load, map[way][]item, error) {
 	now := time.Now()
-	l := &load{Dispatcher: d, queue: q, outlooks: make(map[*parcel]map[int]*outlook)}
+	l := &load{Dispatcher: d, queue: q}
 	items := make(map[way][]item)
-	for _, c := range claims {
+	for i := range claims {
+		c := claims[i]
 		p := &parcel{claim: c, receipts: c.Shard.Receipts.Clone(), saidAt: now}
 		l.parcels = append(l.parcels, p)
 		if !now.Before(c.Message.Deadline) {
 			p.expire()
 			continue
 		}
-		found, err := d.find(ctx, p)
+		targets, err := d.find(ctx, p)
 		if err != nil {
 			return nil, nil, err
 		}
-		l.address(p, found, items, now)
+		l.address(p, targets, items, now)
 	}
 	return l, items, nil
 }
@@ -92,17 +97,20 @@ func (p *parcel) expire() {
 	}
 }
 
-// find returns the items of those members of a parcel that are pending.
-func (d *Dispatcher) find(ctx context.Context, p *parcel) (found []item, err error) {
+// find returns the device tokens of those members of a parcel that are pending. The
+// ordinal of one that is listed is its rank.
+func (d *Dispatcher) find(ctx context.Context, p *parcel) (targets []audience.Target, err error) {
 	s := &p.claim.Shard
 	if s.Members == nil {
 		for rank, a := range s.Listed {
 			if p.receipts.Get(rank) == outbox.Pending {
-				t := audience.Target{Destination: audience.Destination{Environment: a.Environment, DeviceToken: a.DeviceToken}}
-				found = append(found, item{parcel: p, rank: rank, target: t})
+				targets = append(targets, audience.Target{
+					Ordinal:     audience.Ordinal(rank), //nolint:gosec // below MaxListed
+					Destination: audience.Destination{Environment: a.Environment, DeviceToken: a.DeviceToken},
+				})
 			}
 		}
-		return found, nil
+		return targets, nil
 	}
 	var pending audience.Members
 	for rank, slot := range s.Members.All() {
@@ -110,44 +118,75 @@ func (d *Dispatcher) find(ctx context.Context, p *parcel) (found []item, err err
 			pending.Add(slot)
 		}
 	}
-	targets, err := d.cfg.Audience.Targets(ctx, p.claim.Message.App, s.Chunk(), &pending, p.claim.Message.Use)
-	for _, t := range targets {
-		found = append(found, item{parcel: p, rank: s.Members.Rank(t.Ordinal.Slot()), target: t, known: true})
+	return d.cfg.Audience.Targets(ctx, p.claim.Message.App, s.Chunk(), &pending, p.claim.Message.Use)
+}
+
+// rank returns which member of a parcel has a target.
+func (p *parcel) rank(t *audience.Target) int {
+	if p.claim.Shard.Members == nil {
+		return int(t.Ordinal)
 	}
-	return found, err
+	return p.claim.Shard.Members.Rank(t.Ordinal.Slot())
+}
+
+// of is what address knows of a member.
+type of struct {
+	now, later uint8 // items to be sent
+	inDoubt    bool
 }
 
 // address adds to items those of a parcel that can be sent, and gives a receipt
 // to the members that have none.
-func (l *load) address(p *parcel, found []item, items map[way][]item, now time.Time) {
-	m := p.claim.Message
-	count, inDoubt := make(map[int]int, len(found)), make(map[int]bool)
-	for _, i := range found {
-		if !i.target.Standing.Reachable(now) {
-			inDoubt[i.rank] = inDoubt[i.rank] || i.target.Standing.State == audience.Quarantined
+func (l *load) address(p *parcel, targets []audience.Target, items map[way][]item, now time.Time) {
+	known := make([]of, p.receipts.Len())
+	topic := p.claim.Message.Notification.Topic
+	anyLater := !l.later.empty()
+	var (
+		last way
+		some []item // those that go the last way
+	)
+	for n := range targets {
+		t := &targets[n]
+		rank := p.rank(t)
+		if !t.Standing.Reachable(now) {
+			known[rank].inDoubt = known[rank].inDoubt || t.Standing.State == audience.Quarantined
 			continue
 		}
-		if i.id = m.Notification.ID; i.id == "" {
-			i.id = outbox.NotificationID(m.ID, i.target.Environment, i.target.DeviceToken)
+		if anyLater {
+			if wait := l.later.wait(recipient{t.Environment, t.DeviceToken}, now); wait > 0 {
+				known[rank].later++
+				p.tryAgain(wait)
+				continue
+			}
 		}
-		w := way{i.target.Environment, m.Notification.Topic}
-		items[w] = append(items[w], i)
-		count[i.rank]++
+		known[rank].now++
+		if w := (way{t.Environment, topic}); w != last || some == nil {
+			if some != nil {
+				items[last] = some
+			}
+			if last, some = w, items[w]; some == nil {
+				some = make([]item, 0, len(targets))
+			}
+		}
+		some = append(some, item{parcel: p, rank: rank, target: t})
 		p.left++
 	}
-	for rank := range p.receipts.Len() {
+	if some != nil {
+		items[last] = some
+	}
+	for rank := range known {
 		if p.receipts.Get(rank) != outbox.Pending {
 			continue
 		}
-		switch n := count[rank]; {
-		case n > 1:
-			if l.outlooks[p] == nil {
-				l.outlooks[p] = make(map[int]*outlook)
+		switch k := known[rank]; {
+		case k.now > 0 && k.now+k.later > 1:
+			if p.outlooks == nil {
+				p.outlooks = make(map[int]*outlook)
 			}
-			l.outlooks[p][rank] = &outlook{left: n}
-		case n == 0:
+			p.outlooks[rank] = &outlook{left: int(k.now), retry: k.later > 0}
+		case k.now+k.later == 0:
 			reason := outbox.NoDeviceToken
-			if inDoubt[rank] {
+			if k.inDoubt {
 				reason = outbox.InQuarantine
 			}
 			p.reject(outbox.Failure{Rank: rank, Reason: reason, At: now})
@@ -156,8 +195,7 @@ func (l *load) address(p *parcel, found []item, items map[way][]item, now time.T
 }
 
 // tryAgain notes that a member is to be tried again, after a time that was asked
-// for. All pending members of a shard are tried at once: so it is the first of the
-// times that counts.
+// for. The shard is when the first of them may be.
 func (p *parcel) tryAgain(asked time.Duration) {
 	if p.tries == 0 || asked < p.asked {
 		p.asked = asked

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"net/http"
 	"sync"
 	"time"
 
@@ -90,7 +91,7 @@ func (l *load) push(ctx context.Context, w way, items []item) {
 		if !ok {
 			continue // it is none of ours
 		}
-		if l.result(i, r.Err) == apnsclient.ProviderFault && stalled.begin() {
+		if l.result(i, r.ID, r.Err) == apnsclient.ProviderFault && stalled.begin() {
 			l.cfg.Fault(l.queue.App, w.environment, w.topic, r.Err)
 		}
 	}
@@ -127,7 +128,11 @@ func (l *load) pushes(ctx context.Context, items []item, stalled *stall) iter.Se
 				continue
 			}
 			m := i.parcel.claim.Message
-			if !yield(apnsclient.Push{To: i.target.DeviceToken, Notification: &m.Notification, ID: i.id, Owner: i}) {
+			id := m.Notification.ID
+			if id == "" {
+				id = outbox.NotificationID(m.ID, i.target.Environment, i.target.DeviceToken)
+			}
+			if !yield(apnsclient.Push{To: i.target.DeviceToken, Notification: &m.Notification, ID: id, Owner: i}) {
 				return
 			}
 		}
@@ -177,29 +182,36 @@ func (l *load) skip(i *item) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i.parcel.tryAgain(0)
-	l.settle(i, nil, true, outbox.Failure{})
+	l.settle(i, true, outbox.Failure{})
 }
 
 // result takes the result of an item.
-func (l *load) result(i *item, err error) apnsclient.Outcome {
+func (l *load) result(i *item, id apns.NotificationID, err error) apnsclient.Outcome {
 	now := time.Now()
-	outcome := apnsclient.OutcomeOf(err)
-	if errors.Is(err, ErrUnusable) {
-		outcome = apnsclient.ProviderFault
+	outcome := apnsclient.Accepted
+	f := outbox.Failure{Rank: i.rank, At: now, ID: id}
+	a := audience.Answer{Began: i.began, At: now, Message: i.parcel.claim.Message.ID}
+	if err != nil {
+		outcome = apnsclient.OutcomeOf(err)
+		if errors.Is(err, ErrUnusable) {
+			outcome = apnsclient.ProviderFault
+		}
+		if r, ok := errors.AsType[*apns.Rejection](err); ok {
+			f.Status, f.Reason, a.Refused = r.Status, r.Reason, r
+		} else if c, ok := errors.AsType[*apnsclient.CheckError](err); ok {
+			f.Reason, f.ID = c.Reason, ""
+		}
+	}
+	asked, _ := apnsclient.RetryAfter(err) // zero is at once: the apns-id is the same
+	if f.Status == http.StatusTooManyRequests && asked > 0 {
+		l.later.put(recipient{i.target.Environment, i.target.DeviceToken}, now, asked)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := outbox.Failure{Rank: i.rank, At: now, ID: i.id}
-	a := audience.Answer{Began: i.began, At: now, Message: i.parcel.claim.Message.ID}
-	if r, ok := errors.AsType[*apns.Rejection](err); ok {
-		f.Status, f.Reason, a.Refused = r.Status, r.Reason, r
-	} else if c, ok := errors.AsType[*apnsclient.CheckError](err); ok {
-		f.Reason, f.ID = c.Reason, ""
-	}
-	var ruling *audience.Ruling
-	if i.known && (err == nil || a.Refused != nil) {
+	// Who was listed is not known to be an installation's.
+	if i.parcel.claim.Shard.Members != nil && (err == nil || a.Refused != nil) {
 		if after := i.target.Standing.After(a); after != i.target.Standing {
-			ruling = &audience.Ruling{Target: i.target, After: after}
+			i.parcel.judgments = append(i.parcel.judgments, judgment{i.target, after})
 		}
 	}
 	retry := false
@@ -209,23 +221,19 @@ func (l *load) result(i *item, err error) apnsclient.Outcome {
 	case apnsclient.Rejected, apnsclient.TokenGone, apnsclient.Invalid:
 	case apnsclient.RetryLater, apnsclient.ConnectionFault, apnsclient.Unknown, apnsclient.ProviderFault:
 		retry = true
-		asked, _ := apnsclient.RetryAfter(err) // at once otherwise: the apns-id is the same
 		i.parcel.tryAgain(asked)
 	}
-	l.settle(i, ruling, retry, f)
+	l.settle(i, retry, f)
 	return outcome
 }
 
 // settle notes how an item ended, and gives its member a receipt once all its
 // items have. The caller holds mu.
-func (l *load) settle(i *item, ruling *audience.Ruling, retry bool, f outbox.Failure) {
+func (l *load) settle(i *item, retry bool, f outbox.Failure) {
 	p := i.parcel
 	p.left--
 	p.changed = true
-	if ruling != nil {
-		p.rulings = append(p.rulings, *ruling)
-	}
-	if o := l.outlooks[p][i.rank]; o != nil {
+	if o := p.outlooks[i.rank]; o != nil {
 		o.retry = o.retry || retry
 		if !retry && p.receipts.Get(i.rank) == outbox.Pending {
 			o.failure = f
@@ -238,68 +246,4 @@ func (l *load) settle(i *item, ruling *audience.Ruling, retry bool, f outbox.Fai
 	if p.receipts.Get(i.rank) == outbox.Pending && !retry {
 		p.reject(f)
 	}
-}
-
-// checkpoint stores what has changed, gives back what is done, and carries out what
-// the answers say of device tokens.
-func (l *load) checkpoint(ctx context.Context) error {
-	now := time.Now()
-	all, parcels, rulings := l.progress(now)
-	if len(all) == 0 {
-		return nil
-	}
-	checked, err := l.cfg.Outbox.Checkpoint(ctx, all, now)
-	if err != nil {
-		return err
-	}
-	undo := make(map[outbox.MessageID]bool)
-	var believed []audience.Ruling
-	l.mu.Lock()
-	for n, c := range checked {
-		p := parcels[n]
-		if c.Err != nil { // another has it now, and its results
-			p.stopped, p.released = true, true
-			continue
-		}
-		p.stopped = p.stopped || !c.Status.State.Running()
-		p.released = all[n].Release
-		if c.Status.Fuse.Blown {
-			undo[all[n].Message] = true
-		} else {
-			believed = append(believed, rulings[n]...)
-		}
-	}
-	l.mu.Unlock()
-	if len(believed) > 0 {
-		if err := l.cfg.Audience.Rule(ctx, l.queue.App, believed); err != nil {
-			return err
-		}
-	}
-	for id := range undo {
-		if _, err := l.cfg.Audience.Undo(ctx, l.queue.App, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// progress returns what is to be stored of which parcels, with their rulings: what
-// has changed, and what would be lost without a word.
-func (l *load) progress(now time.Time) (all []outbox.Progress, parcels []*parcel, rulings [][]audience.Ruling) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, p := range l.parcels {
-		done := p.left == 0
-		if p.released || !done && !p.changed && now.Sub(p.saidAt) < l.cfg.Lease/3 {
-			continue
-		}
-		s := &p.claim.Shard
-		all = append(all, outbox.Progress{
-			Message: p.claim.Message.ID, Shard: s.Number, Fence: p.claim.Fence, Receipts: p.receipts.Clone(), Failures: p.failures,
-			Release: done, Next: now.Add(outbox.Wait(s.Pass, p.asked)), Until: now.Add(l.cfg.Lease),
-		})
-		parcels, rulings = append(parcels, p), append(rulings, p.rulings)
-		p.failures, p.rulings, p.changed, p.saidAt = nil, nil, false, now
-	}
-	return all, parcels, rulings
 }

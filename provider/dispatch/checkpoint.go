@@ -1,0 +1,101 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/outbox"
+)
+
+// rulingsAtOnce is how many rulings of a checkpoint are handed over at once.
+const rulingsAtOnce = 1024
+
+// checkpoint stores what has changed, gives back what is done, and carries out what
+// the answers say of device tokens.
+func (l *load) checkpoint(ctx context.Context) error {
+	now := time.Now()
+	all, parcels, judgments := l.progress(now)
+	if len(all) == 0 {
+		return nil
+	}
+	checked, err := l.cfg.Outbox.Checkpoint(ctx, all, now)
+	if err != nil {
+		return err
+	}
+	undo := make(map[outbox.MessageID]bool)
+	var believed [][]judgment
+	l.mu.Lock()
+	for n, c := range checked {
+		p := parcels[n]
+		if c.Err != nil { // another has it now, and its results
+			p.stopped, p.released = true, true
+			continue
+		}
+		p.stopped = p.stopped || !c.Status.State.Running()
+		p.released = all[n].Release
+		if c.Status.Fuse.Blown {
+			undo[all[n].Message] = true
+		} else {
+			believed = append(believed, judgments[n])
+		}
+	}
+	l.mu.Unlock()
+	if err := l.rule(ctx, believed); err != nil {
+		return err
+	}
+	for id := range undo {
+		if _, err := l.cfg.Audience.Undo(ctx, l.queue.App, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rule carries out judgments.
+func (l *load) rule(ctx context.Context, all [][]judgment) error {
+	var rulings []audience.Ruling
+	for _, some := range all {
+		for _, j := range some {
+			if rulings == nil {
+				rulings = make([]audience.Ruling, 0, rulingsAtOnce)
+			}
+			if rulings = append(rulings, audience.Ruling{Target: *j.target, After: j.after}); len(rulings) < rulingsAtOnce {
+				continue
+			}
+			if err := l.cfg.Audience.Rule(ctx, l.queue.App, rulings); err != nil {
+				return err
+			}
+			rulings = rulings[:0]
+		}
+	}
+	if len(rulings) == 0 {
+		return nil
+	}
+	return l.cfg.Audience.Rule(ctx, l.queue.App, rulings)
+}
+
+// progress returns what is to be stored of which parcels, with their judgments: what
+// has changed, and what would be lost without a word.
+func (l *load) progress(now time.Time) (all []outbox.Progress, parcels []*parcel, judgments [][]judgment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.parcels {
+		done := p.left == 0
+		if p.released || !done && !p.changed && now.Sub(p.saidAt) < l.cfg.Lease/3 {
+			continue
+		}
+		s := &p.claim.Shard
+		next := now.Add(outbox.Wait(s.Pass, p.asked))
+		if by := p.claim.Message.Deadline; next.After(by) {
+			next = by // when it is to have its end
+		}
+		all = append(all, outbox.Progress{
+			Message: p.claim.Message.ID, Shard: s.Number, Fence: p.claim.Fence, Receipts: p.receipts.Clone(), Failures: p.failures,
+			Release: done, Next: next, Until: now.Add(l.cfg.Lease),
+		})
+		parcels, judgments = append(parcels, p), append(judgments, p.judgments)
+		p.failures, p.judgments, p.changed, p.saidAt = nil, nil, false, now
+	}
+	return all, parcels, judgments
+}
