@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,6 +38,8 @@ type Book struct {
 	numbers     map[audience.AppNumber]*App  // guarded by mu
 	credentials map[CredentialID]*Credential // guarded by mu
 	keys        map[KeyID]*storedKey         // revoked ones too; guarded by mu
+
+	publics map[string]*ecdsa.PublicKey // of keys, by fingerprint, as they were needed; guarded by mu
 }
 
 // Config says what a Book is made of.
@@ -82,6 +85,7 @@ func Open(ctx context.Context, cfg Config) (*Book, error) {
 		audit: uint64(max(cfg.AuditEntries, 0)), changing: make(chan struct{}, 1),
 		apps: make(map[AppID]*App), topics: make(map[apns.Topic]*App), numbers: make(map[audience.AppNumber]*App),
 		credentials: make(map[CredentialID]*Credential), keys: make(map[KeyID]*storedKey),
+		publics: make(map[string]*ecdsa.PublicKey),
 	}
 	if b.sealer == nil {
 		b.sealer = unsealed{}
