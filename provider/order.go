@@ -162,7 +162,7 @@ func (o *Order) checkNotification(n *apns.Notification, app *account.App, faults
 		faults.Add("/apns/id", audience.Conflict, "only a push to one device token can have an ID of the sender's")
 	}
 	if e, ok := errors.AsType[*apnsclient.CheckError](apnsclient.CheckNotification(n)); ok {
-		f := audience.Fault{Pointer: pointers[e.Reason], Code: audience.Malformed, Detail: e.Error()}
+		f := audience.Fault{Pointer: pointers[e.Reason], Code: audience.Malformed, Detail: e.Problem + ": " + e.Remedy}
 		if e.Reason == apns.PayloadTooLarge {
 			f.Code, f.OverBy = audience.TooLong, len(n.Payload)-n.PushType.MaxPayloadBytes()
 		}
@@ -175,7 +175,7 @@ func (o *Order) checkNotification(n *apns.Notification, app *account.App, faults
 func (o *Order) checkKind(i *outbox.Intent, faults *audience.Faults) {
 	background := i.Notification.PushType == apns.PushTypeBackground && i.Use.Kind == audience.KindAlert
 	switch kind := i.Use.Kind; {
-	case len(o.To.DeviceTokens) > 0 && o.Kind == "":
+	case len(o.To.DeviceTokens) > 0 && o.Kind == "", !i.Notification.PushType.Known():
 	case kind == "":
 		faults.Add("/kind", audience.Required, fmt.Sprintf("device tokens of which kind a push of the type %s is for does not follow from the type", i.Notification.PushType))
 	case !kind.Known():

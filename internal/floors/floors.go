@@ -72,6 +72,6 @@ var Narrow = map[string][]string{
 
 	"device":       {"apns", "wire", "credential"},
 	"device/agent": {"apns", "wire", "device"},
-	"provider":     {"apns", "wire", "credential", "h2", "apnsclient", "trace"},
+	"provider":     {"apns", "wire", "credential", "h2", "apnsclient", "apnsclient/payload", "trace"},
 	"conformance":  {"apns", "wire", "credential", "portal", "admin"},
 }

@@ -82,6 +82,9 @@ func operations() []operation {
 		credentialOperations(),
 		installationOperations(),
 		personOperations(),
+		messageOperations(),
+		rawOperations(),
+		lineOperations(),
 		keyOperations(),
 		auditOperations(),
 		[]operation{healthOperation(), openAPIOperation()},
@@ -107,7 +110,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(ctx)
 	op, path, err := a.routes.match(r.Method, r.URL)
 	if err != nil {
-		a.refuse(w, r, nil, id, err)
+		a.refuse(w, r, op, id, err)
 		return
 	}
 	q := &request{Request: r, op: op, id: id, path: path}
@@ -251,7 +254,7 @@ func (q *request) flag(name string) (bool, error) {
 // readBody reads the body up to its bound.
 func (q *request) readBody(w http.ResponseWriter) error {
 	in := &q.op.in
-	if len(in.contents) == 0 {
+	if len(in.contents) == 0 || in.isLeft {
 		return nil
 	}
 	if e := q.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
@@ -323,11 +326,12 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, op *operation, id s
 		a.log.ErrorContext(r.Context(), "request failed", slog.String("request", id), slog.String("operation", name), errorAttr(err))
 		p = newProblem(CodeInternal, "the fault is on our side; the log has more under %s", id)
 	}
-	render := (*Problem).answer
+	var out rendered
 	if op != nil && op.refuse != nil {
-		render = op.refuse
+		out, err = op.refuse(p, r, id)
+	} else {
+		out, err = p.answer(id)
 	}
-	out, err := render(p, id)
 	if err != nil {
 		a.log.ErrorContext(r.Context(), "problem cannot be written", slog.String("request", id), errorAttr(err))
 		out = rendered{status: http.StatusInternalServerError}

@@ -86,6 +86,9 @@ func whyNoJSON(body []byte) string {
 	return fmt.Sprint(err)
 }
 
+// anyJSON is any JSON value, as it was written. A json.RawMessage is an object.
+type anyJSON struct{ json.RawMessage }
+
 // checker goes through a document that is valid JSON, together with a type.
 type checker struct {
 	d       *json.Decoder
@@ -112,6 +115,7 @@ func (c *checker) add(at string, code audience.FaultCode, format string, args ..
 var (
 	textType = reflect.TypeFor[encoding.TextUnmarshaler]()
 	rawType  = reflect.TypeFor[json.RawMessage]()
+	anyType  = reflect.TypeFor[anyJSON]()
 	timeType = reflect.TypeFor[time.Time]()
 )
 
@@ -120,7 +124,7 @@ func (c *checker) value(at string, t reflect.Type) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if t == rawType || t.Kind() == reflect.Interface {
+	if t == rawType || t == anyType || t.Kind() == reflect.Interface {
 		c.skip()
 		return
 	}

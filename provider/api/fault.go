@@ -31,7 +31,7 @@ func asProblem(err error) *Problem {
 	case errors.Is(err, outbox.ErrState):
 		return newProblem(CodeState, "%v", err)
 	case errors.Is(err, provider.ErrNoCredential):
-		return newProblem(CodeNoCredential, "%v", provider.ErrNoCredential)
+		return newProblem(CodeNoCredential, "%v", err)
 	case errors.Is(err, outbox.ErrOtherRequest):
 		return newProblem(CodeIdempotencyKey, "%v: use a new one for a new request", outbox.ErrOtherRequest)
 	case errors.Is(err, account.ErrNoChecker):
@@ -55,7 +55,7 @@ func invalidProblem(invalid *audience.InvalidError) *Problem {
 		if f.Code != audience.Conflict {
 			code = CodeInvalid
 		}
-		all = append(all, ProblemFault{Pointer: &f.Pointer, Code: string(f.Code), Detail: f.Detail})
+		all = append(all, ProblemFault{Pointer: &f.Pointer, Code: string(f.Code), Detail: f.Detail, OverBy: f.OverBy})
 	}
 	p := newProblem(code, "%v", invalid)
 	p.Errors = all

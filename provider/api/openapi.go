@@ -25,6 +25,9 @@ func newDocument(table []operation) ([]byte, error) {
 	paths, groups := schema{}, []schema{}
 	for n := range table {
 		op := &table[n]
+		if op.isHidden {
+			continue
+		}
 		item, err := d.operation(op)
 		if err != nil {
 			return nil, fmt.Errorf("API: operation %s: %w", op.id, err)
@@ -128,7 +131,11 @@ func (d *documenter) response(o outcome) (schema, error) {
 	if o.content.media == "" {
 		return response, nil
 	}
-	contents, err := d.contents([]content{o.content}, false)
+	all := []content{o.content}
+	if o.also.media != "" {
+		all = append(all, o.also)
+	}
+	contents, err := d.contents(all, false)
 	response["content"] = contents
 	return response, err
 }
@@ -229,7 +236,7 @@ func openAPIOperation() operation {
 	return operation{
 		id: "getOpenAPI", method: http.MethodGet, path: "/openapi.json", group: "about",
 		summary: "This document",
-		out:     []outcome{{http.StatusOK, "The OpenAPI 3.1 document.", content{media: mediaJSON, form: schema{"type": "object"}}, nil}},
+		out:     []outcome{{status: http.StatusOK, about: "The OpenAPI 3.1 document.", content: content{media: mediaJSON, form: schema{"type": "object"}}}},
 		run: func(a *API, _ context.Context, _ *request) (answer, error) {
 			return answer{status: http.StatusOK, body: a.document, media: mediaJSON}, nil
 		},

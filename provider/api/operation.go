@@ -41,8 +41,11 @@ type operation struct {
 	out []outcome
 	// refuse renders a problem in another form than application/problem+json, for a
 	// door that has one of its own; refusal is that form. Nil otherwise.
-	refuse  func(p *Problem, requestID string) (rendered, error)
+	refuse  func(p *Problem, r *http.Request, requestID string) (rendered, error)
 	refusal *outcome
+	// isHidden keeps it out of the OpenAPI document: it is there to refuse in the form
+	// of its door.
+	isHidden bool
 	// run carries it out.
 	run func(a *API, ctx context.Context, q *request) (answer, error)
 }
@@ -56,6 +59,8 @@ type input struct {
 	limit int64
 	// optional says that there may be none.
 	optional bool
+	// isLeft says that the operation reads it itself, whatever its Content-Type.
+	isLeft bool
 }
 
 // content is a media type with what it holds.
@@ -75,6 +80,8 @@ type outcome struct {
 	// content is what the body has; its zero value: none.
 	content content
 	header  []parameter
+	// also is another media type that the body may have; its zero value: none.
+	also content
 }
 
 // The bounds of bodies.
@@ -96,7 +103,7 @@ func takesPatch[T any]() input {
 
 // gives is an answer with a JSON object, as T has it.
 func gives[T any](status int, about string, header ...parameter) outcome {
-	return outcome{status, about, content{media: mediaJSON, holds: reflect.TypeFor[T]()}, header}
+	return outcome{status: status, about: about, content: content{media: mediaJSON, holds: reflect.TypeFor[T]()}, header: header}
 }
 
 // nothing is the answer 204.

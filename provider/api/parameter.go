@@ -25,6 +25,7 @@ var pathParameters = map[string]parameter{
 	"installation": pathParameter[audience.InstallationID]("installation", "The installation, in the app's own words."),
 	"label":        {name: "label", about: "Of what kind the alias is, such as external_id.", form: schema{"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}},
 	"person":       {name: "person", about: "The alias of the person.", form: schema{"type": "string", "minLength": 1}},
+	"environment":  pathParameter[apns.Environment]("environment", "The environment."),
 	"message":      pathParameter[outbox.MessageID]("message", "The message."),
 	"device_token": {name: "device_token", about: "The device token, in hex.", form: schema{"type": "string", "maxLength": 2 * apns.MaxDeviceTokenBytes}},
 }

@@ -102,6 +102,7 @@ type ProblemFault struct {
 	Parameter string `json:"parameter,omitempty" about:"The parameter of the path, query or header."`
 	Code      string `json:"code" about:"Such as required, malformed, unknown, too_long, too_many, duplicate or conflict."`
 	Detail    string `json:"detail" about:"It in words."`
+	OverBy    int    `json:"over_by,omitempty" about:"By how many bytes it is too long."`
 }
 
 // newProblem returns a problem. The detail says what was wrong this time; an empty

@@ -69,6 +69,7 @@ func (all routes) match(method string, u *url.URL) (*operation, map[string]strin
 		segments[n] = plain
 	}
 	var allowed []string
+	var door *operation
 	for _, r := range all {
 		path, ok := r.match(segments)
 		if !ok {
@@ -80,7 +81,10 @@ func (all routes) match(method string, u *url.URL) (*operation, map[string]strin
 		if op := r.methods[http.MethodGet]; op != nil && method == http.MethodHead {
 			return op, path, nil
 		}
-		for m := range r.methods {
+		for m, op := range r.methods {
+			if op.refuse != nil {
+				door = op
+			}
 			allowed = append(allowed, m)
 			if m == http.MethodGet {
 				allowed = append(allowed, http.MethodHead)
@@ -94,7 +98,7 @@ func (all routes) match(method string, u *url.URL) (*operation, map[string]strin
 	slices.Sort(allowed)
 	p := newProblem(CodeMethod, "here goes %s", strings.Join(allowed, ", "))
 	p.header.Set("Allow", strings.Join(allowed, ", "))
-	return nil, nil, p
+	return door, nil, p
 }
 
 // match returns the parameters, if the segments of a path fit.

@@ -87,6 +87,8 @@ func (all *schemas) of(t reflect.Type) (schema, error) {
 	switch {
 	case t.Kind() == reflect.Pointer:
 		return all.of(t.Elem())
+	case t == anyType:
+		return schema{}, nil
 	case t == rawType:
 		return schema{"type": "object"}, nil
 	case texts[t] != nil, reflect.PointerTo(t).Implements(textType), t.Kind() == reflect.String:
