@@ -19,6 +19,7 @@ import (
 	"github.com/heraldpush/herald/provider"
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/event"
 	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/store/memory"
 	"github.com/heraldpush/herald/store/pebble"
@@ -42,6 +43,7 @@ type world struct {
 	book     *account.Book
 	audience audience.Store
 	outbox   outbox.Store
+	events   *event.Log
 }
 
 // play calls f with a world in which the app shop is entered, without a credential.
@@ -56,13 +58,17 @@ func play(t *testing.T, f func(w *world)) {
 		reach := func(apns.Environment) apnsclient.Config {
 			return apnsclient.Config{Host: scripted.Name, Roots: w.gateway.Roots(), Dial: w.gateway.Dial}
 		}
-		w.book, err = account.Open(t.Context(), account.Config{Store: memory.NewAccount(), Checker: provider.NewChecker(reach)})
+		w.events, err = event.OpenLog(t.Context(), memory.NewEvent())
+		w.must(err)
+		w.book, err = account.Open(t.Context(), account.Config{
+			Store: memory.NewAccount(), Checker: provider.NewChecker(reach), Turned: w.events.Turned,
+		})
 		w.must(err)
 		record, err := trace.Open(trace.Config{})
 		w.must(err)
 		defer record.Close()
 		w.PushServer, err = provider.New(provider.Config{
-			Book: w.book, Audience: w.audience, Outbox: w.outbox, Gateway: reach, Trace: record, Logger: slog.New(slog.DiscardHandler),
+			Book: w.book, Audience: w.audience, Outbox: w.outbox, Gateway: reach, Trace: record, Events: w.events, Logger: slog.New(slog.DiscardHandler),
 		})
 		w.must(err)
 		w.app(shop, bundleID)

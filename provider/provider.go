@@ -13,6 +13,7 @@ import (
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
 	"github.com/heraldpush/herald/provider/dispatch"
+	"github.com/heraldpush/herald/provider/event"
 	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/trace"
 )
@@ -45,6 +46,13 @@ type Config struct {
 	// Trace keeps what became of each push, for Story: a recorder of the provider's
 	// own. Nil keeps nothing of it.
 	Trace *trace.Recorder
+	// Events is where it is told what happens. Nil: it is not told. For what happens
+	// to credentials, the book is to tell it too (event.Log.Turned).
+	Events *event.Log
+	// KeepEvents says how much of Events is kept.
+	KeepEvents event.Retention
+	// Webhooks posts the events to webhooks. Nil: nobody does.
+	Webhooks *event.Caller
 	// Logger receives what goes wrong. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -58,6 +66,8 @@ type PushServer struct {
 	roads      *roads
 	dispatcher *dispatch.Dispatcher
 	freezer    *freezer
+	reporter   *reporter     // nil: there is no log of events
+	webhooks   *event.Caller // or nil
 	logger     *slog.Logger
 }
 
@@ -67,15 +77,21 @@ func New(cfg Config) (*PushServer, error) {
 		return nil, errors.New("push server: book, audience and outbox are required")
 	}
 	p := &PushServer{book: cfg.Book, audience: cfg.Audience, outbox: cfg.Outbox, trace: cfg.Trace, logger: cmp.Or(cfg.Logger, slog.Default())}
+	p.webhooks = cfg.Webhooks
+	if cfg.Events != nil {
+		t := &teller{log: cfg.Events, book: cfg.Book, logger: p.logger}
+		p.outbox, p.audience = newToldOutbox(p.outbox, t), toldAudience{p.audience, t}
+		p.reporter = &reporter{t, cfg.KeepEvents}
+	}
 	p.roads = newRoads(cfg.Book, cfg.Gateway.traced(cfg.Trace), p.logger)
 	var err error
 	p.dispatcher, err = dispatch.New(dispatch.Config{
-		Outbox: cfg.Outbox, Audience: cfg.Audience, Road: p.roads.to, Fault: p.roads.fault, Logger: p.logger,
+		Outbox: p.outbox, Audience: p.audience, Road: p.roads.to, Fault: p.roads.fault, Logger: p.logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.freezer = newFreezer(cfg.Outbox, cfg.Audience, p.logger, p.dispatcher.Wake)
+	p.freezer = newFreezer(p.outbox, p.audience, p.logger, p.dispatcher.Wake)
 	return p, nil
 }
 
@@ -85,12 +101,19 @@ func New(cfg Config) (*PushServer, error) {
 func (p *PushServer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	loops := []struct {
+	type loop struct {
 		name string
 		run  func(context.Context) error
-	}{
+	}
+	loops := []loop{
 		{"dispatcher", p.dispatcher.Run},
 		{"freezer", p.freezer.Run},
+	}
+	if p.reporter != nil {
+		loops = append(loops, loop{"reporter", p.reporter.Run})
+	}
+	if p.webhooks != nil {
+		loops = append(loops, loop{"webhooks", func(ctx context.Context) error { p.webhooks.Run(ctx); return nil }})
 	}
 	errs := make([]error, len(loops))
 	var running sync.WaitGroup

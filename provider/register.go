@@ -117,7 +117,11 @@ func (p *PushServer) Person(ctx context.Context, app account.AppID, alias audien
 
 // installationAt returns the installation with an ordinal, or audience.ErrNotFound.
 func (p *PushServer) installationAt(ctx context.Context, app audience.AppNumber, o audience.Ordinal) (audience.Installation, error) {
-	some, err := p.audience.List(ctx, app, o, 1)
+	return installationAt(ctx, p.audience, app, o)
+}
+
+func installationAt(ctx context.Context, s audience.Store, app audience.AppNumber, o audience.Ordinal) (audience.Installation, error) {
+	some, err := s.List(ctx, app, o, 1)
 	if err != nil {
 		return audience.Installation{}, err
 	}

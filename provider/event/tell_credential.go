@@ -1,6 +1,7 @@
 package event
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -32,6 +33,15 @@ func OfTurn(t account.Turn, at time.Time) (Event, bool, error) {
 		t.Was.ProvenAt.Format(time.RFC3339Nano), t.Was.RefusedAt.Format(time.RFC3339Nano))
 	e, err := newEvent(id, at, c.App, kind, string(c.ID), Credential{c.Name, t.Now.Environment, t.Now.Reason})
 	return e, err == nil, err
+}
+
+// Turned adds the event of a turn to the log. It is for account.Config.Turned.
+func (l *Log) Turned(ctx context.Context, t account.Turn) error {
+	e, ok, err := OfTurn(t, time.Now())
+	if err != nil || !ok {
+		return err
+	}
+	return l.Append(ctx, e)
 }
 
 // OfExpiry returns the event that a credential ends soon, or has ended. Its body is

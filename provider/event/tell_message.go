@@ -37,10 +37,10 @@ type Counts struct {
 // may be thousands a second, and who sent one asks for its receipt.
 const FewTargets = 16
 
-// Worth reports whether the end of a message is told: it has more than FewTargets,
-// or not all of them accepted it.
+// Worth reports whether the end of a message is told: it is for a tag or everybody, or
+// has more than FewTargets, or not all of them accepted it.
 func Worth(m *outbox.Message) bool {
-	return m.Counts.Targeted > FewTargets || m.State != outbox.StateDone ||
+	return m.Open() || m.Counts.Targeted > FewTargets || m.State != outbox.StateDone ||
 		m.Counts.Receipts[outbox.Accepted] != m.Counts.Targeted
 }
 

@@ -65,6 +65,8 @@ func TestIDsOfMessages(t *testing.T) {
 }
 
 func TestWorth(t *testing.T) {
+	everybody := message(outbox.StateDone, 1, 0)
+	everybody.Everybody = true
 	for name, tt := range map[string]struct {
 		m    *outbox.Message
 		want bool
@@ -74,6 +76,7 @@ func TestWorth(t *testing.T) {
 		"few, accepted":    {message(outbox.StateDone, event.FewTargets, 0), false},
 		"many, accepted":   {message(outbox.StateDone, event.FewTargets+1, 0), true},
 		"one, cancelled":   {message(outbox.StateCancelled, 1, 0), true},
+		"one of everybody": {everybody, true},
 		"nobody":           {message(outbox.StateDone, 0, 0), false},
 		"nobody, it fails": {message(outbox.StateFailed, 0, 0), true},
 	} {
