@@ -35,8 +35,8 @@ type specimenPart struct {
 	Name string `json:"name"`
 }
 
-// faultsOf lists what is wrong: "pointer code" each.
-func faultsOf(err error) string {
+// faultList lists what is wrong: "pointer code" each.
+func faultList(err error) string {
 	invalid, ok := errors.AsType[*audience.InvalidError](err)
 	if !ok {
 		return fmt.Sprint(err)
@@ -70,7 +70,7 @@ func TestCheck(t *testing.T) {
 		{`{"text":"","map":{"a":"b","c/d":["e",1],"~":null}}`, "/map/a malformed, /map/c~1d/1 malformed, /map/~0 malformed"},
 		{`{"text":"","pointer":null,"nested":{"a":{}},"hidden":{},"":0}`, "/pointer malformed, /nested/a/name required, /hidden unknown, / unknown"},
 	} {
-		if got := faultsOf(check([]byte(tt.body), reflect.TypeFor[specimen](), false)); got != tt.want {
+		if got := faultList(check([]byte(tt.body), reflect.TypeFor[specimen](), false)); got != tt.want {
 			t.Errorf("%s\ngot  %s\nwant %s", tt.body, got, tt.want)
 		}
 	}
@@ -81,7 +81,7 @@ func TestCheck(t *testing.T) {
 		{`null`, " malformed"},
 		{`{"nested":{"a":{"x":null}}}`, "/nested/a/x unknown"},
 	} {
-		if got := faultsOf(check([]byte(tt.body), reflect.TypeFor[specimen](), true)); got != tt.want {
+		if got := faultList(check([]byte(tt.body), reflect.TypeFor[specimen](), true)); got != tt.want {
 			t.Errorf("patch %s\ngot  %s\nwant %s", tt.body, got, tt.want)
 		}
 	}
@@ -109,7 +109,7 @@ func FuzzCheck(f *testing.F) {
 					continue
 				}
 				err := check(body, in.holds, in.isPatch)
-				if _, ok := errors.AsType[*Problem](err); err != nil && faultsOf(err) == err.Error() && !ok {
+				if _, ok := errors.AsType[*Problem](err); err != nil && faultList(err) == err.Error() && !ok {
 					t.Fatalf("%s: %v", op.id, err)
 				}
 				if err != nil {
