@@ -17,6 +17,8 @@ type providerCmd struct {
 	App          providerAppCmd          `cmd:"" help:"Apps: add, list."`
 	Credential   providerCredentialCmd   `cmd:"" help:"Push certificates and keys: add, list, check, delete."`
 	Installation providerInstallationCmd `cmd:"" help:"Installations of an app: add, list, show, delete."`
+	Send         providerSendCmd         `cmd:"" help:"Send a message: to installations, people, a tag, everybody or device tokens."`
+	Message      providerMessageCmd      `cmd:"" help:"Messages: show, pause, resume, cancel, failures."`
 	Key          providerKeyCmd          `cmd:"" help:"API keys: add, list, revoke."`
 }
 
