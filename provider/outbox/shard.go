@@ -71,15 +71,18 @@ const (
 )
 
 // Wait returns how long a shard is left alone after a pass, counted from 0, that
-// left some pending; asked is the longest Retry-After of the answers.
+// left some pending; asked is a Retry-After of the answers, zero for none: it is
+// not less than that.
 func Wait(pass int, asked time.Duration) time.Duration {
 	wait := maxWait
 	if pass < 9 { // 2^9 seconds are more than maxWait
 		wait = min(firstWait<<max(pass, 0), maxWait)
 	}
-	wait = max(wait, min(asked, maxAsked))
-	return time.Duration(float64(wait) * (1 + waitSpread*(2*rand.Float64()-1)))
+	spread := waitSpread * rand.Float64()
+	return max(scaled(wait, 1-waitSpread+2*spread), scaled(min(asked, maxAsked), 1+spread))
 }
+
+func scaled(d time.Duration, by float64) time.Duration { return time.Duration(float64(d) * by) }
 
 // maxAsked bounds what a gateway may ask for.
 const maxAsked = time.Hour

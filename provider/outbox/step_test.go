@@ -236,7 +236,7 @@ func TestWait(t *testing.T) {
 		{0, 100 * time.Hour, time.Hour},
 	} {
 		for range 20 {
-			if got := Wait(tt.pass, tt.asked); got < tt.want*8/10 || got > tt.want*12/10 {
+			if got := Wait(tt.pass, tt.asked); got < tt.want*8/10 || got > tt.want*12/10 || got < min(tt.asked, maxAsked) {
 				t.Errorf("pass %d, asked for %v: got %v, want about %v", tt.pass, tt.asked, got, tt.want)
 			}
 		}
