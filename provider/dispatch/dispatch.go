@@ -173,6 +173,7 @@ const (
 
 // work sends what is in a queue, until there is nothing to be claimed or ctx ends.
 func (d *Dispatcher) work(ctx context.Context, q outbox.Queue) error {
+	trust := make(map[way]bool)
 	for ctx.Err() == nil {
 		now := time.Now()
 		claims, err := d.cfg.Outbox.Claim(ctx, outbox.Wanted{
@@ -188,7 +189,7 @@ func (d *Dispatcher) work(ctx context.Context, q outbox.Queue) error {
 			return nil
 		}
 		d.Wake() // there may be work for another
-		if err := d.send(ctx, q, claims); err != nil {
+		if err := d.send(ctx, q, claims, trust); err != nil {
 			return err
 		}
 	}

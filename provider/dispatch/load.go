@@ -60,16 +60,18 @@ type outlook struct {
 type load struct {
 	*Dispatcher
 	queue outbox.Queue
+	soon  chan struct{} // what is known is to be stored; holds one
 
 	mu      sync.Mutex
 	parcels []*parcel
+	trust   map[way]bool // where the load before went well; guarded by mu
 }
 
 // pack makes a load of claims, with the items that go each way. Members that cannot be
 // sent anything have their receipt.
 func (d *Dispatcher) pack(ctx context.Context, q outbox.Queue, claims []outbox.Claim) (*load, map[way][]item, error) {
 	now := time.Now()
-	l := &load{Dispatcher: d, queue: q}
+	l := &load{Dispatcher: d, queue: q, soon: make(chan struct{}, 1)}
 	items := make(map[way][]item)
 	for i := range claims {
 		c := claims[i]

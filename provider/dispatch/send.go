@@ -15,8 +15,9 @@ import (
 )
 
 // send sends claims, and returns when each has a result, or ctx has ended and what
-// was under way has one. The receipts are stored then.
-func (d *Dispatcher) send(ctx context.Context, q outbox.Queue, claims []outbox.Claim) error {
+// was under way has one. The receipts are stored then. trust says where the load
+// before went well, and then where this one did.
+func (d *Dispatcher) send(ctx context.Context, q outbox.Queue, claims []outbox.Claim, trust map[way]bool) error {
 	l, items, err := d.pack(ctx, q, claims)
 	if ctx.Err() != nil {
 		return nil // nothing was sent
@@ -24,6 +25,7 @@ func (d *Dispatcher) send(ctx context.Context, q outbox.Queue, claims []outbox.C
 	if err != nil {
 		return err
 	}
+	l.trust = trust
 	var (
 		sending sync.WaitGroup
 		sent    = make(chan struct{})
@@ -39,22 +41,21 @@ func (d *Dispatcher) send(ctx context.Context, q outbox.Queue, claims []outbox.C
 	keeping := context.WithoutCancel(ctx)
 	tick := time.NewTicker(d.cfg.CheckpointEvery)
 	defer tick.Stop()
-	for {
+	for over := false; !over; {
 		select {
 		case <-tick.C:
-			if err == nil {
-				err = l.checkpoint(keeping)
-			}
-			if err != nil {
-				l.stop() // and wait for what is under way
-			}
+		case <-l.soon:
 		case <-sent:
-			if err == nil {
-				err = l.checkpoint(keeping)
-			}
-			return err
+			over = true
+		}
+		if err == nil {
+			err = l.checkpoint(keeping)
+		}
+		if err != nil {
+			l.stop() // and wait for what is under way
 		}
 	}
+	return err
 }
 
 // stop has nothing more sent.
@@ -79,51 +80,55 @@ func (l *load) push(ctx context.Context, w way, items []item) {
 		}
 		return
 	}
-	var stalled stall
+	l.mu.Lock()
+	g := newGate(l.trust[w])
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.trust[w] = g.good()
+	}()
 	// What is under way when ctx ends is waited for.
 	under := context.WithoutCancel(ctx)
-	results := road.PushAll(under, l.pushes(ctx, items, &stalled))
+	results := road.PushAll(under, l.pushes(ctx, items, g))
 	if l.queue.Lane == outbox.Urgent {
-		results = pushEach(under, road, l.pushes(ctx, items, &stalled))
+		results = pushEach(under, road, l.pushes(ctx, items, g))
 	}
 	for r := range results {
 		i, ok := r.Owner.(*item)
 		if !ok {
 			continue // it is none of ours
 		}
-		if l.result(i, r.ID, r.Err) == apnsclient.ProviderFault && stalled.begin() {
+		outcome, reason := l.result(i, r.ID, r.Err)
+		refused, wave := g.leave(outcome, reason)
+		if refused {
 			l.cfg.Fault(l.queue.App, w.environment, w.topic, r.Err)
+		}
+		if wave {
+			l.storeSoon()
 		}
 	}
 }
 
-// stall notes that the gateway refuses the sender. Every push would end so.
-type stall struct {
-	mu sync.Mutex
-	is bool // guarded by mu
-}
-
-// begin notes it, and reports whether that is new.
-func (s *stall) begin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	was := s.is
-	s.is = true
-	return !was
-}
-
-func (s *stall) stalled() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.is
+// storeSoon has what is known stored now, so that the fuses of the messages see it.
+func (l *load) storeSoon() {
+	select {
+	case l.soon <- struct{}{}:
+	default: // it is about to be
+	}
 }
 
 // pushes yields the pushes of items that are to be sent still.
-func (l *load) pushes(ctx context.Context, items []item, stalled *stall) iter.Seq[apnsclient.Push] {
+func (l *load) pushes(ctx context.Context, items []item, g *gate) iter.Seq[apnsclient.Push] {
 	return func(yield func(apnsclient.Push) bool) {
 		for n := range items {
 			i := &items[n]
-			if ctx.Err() != nil || stalled.stalled() || !l.begin(i) {
+			if ctx.Err() != nil || !g.enter() {
+				l.skip(i)
+				continue
+			}
+			if !l.begin(i) {
+				g.turnBack()
 				l.skip(i)
 				continue
 			}
@@ -185,8 +190,9 @@ func (l *load) skip(i *item) {
 	l.settle(i, true, outbox.Failure{})
 }
 
-// result takes the result of an item.
-func (l *load) result(i *item, id apns.NotificationID, err error) apnsclient.Outcome {
+// result takes the result of an item, and returns what it was, with the reason of one
+// that was rejected.
+func (l *load) result(i *item, id apns.NotificationID, err error) (apnsclient.Outcome, apns.Reason) {
 	now := time.Now()
 	outcome := apnsclient.Accepted
 	f := outbox.Failure{Rank: i.rank, At: now, ID: id}
@@ -224,7 +230,7 @@ func (l *load) result(i *item, id apns.NotificationID, err error) apnsclient.Out
 		i.parcel.tryAgain(asked)
 	}
 	l.settle(i, retry, f)
-	return outcome
+	return outcome, f.Reason
 }
 
 // settle notes how an item ended, and gives its member a receipt once all its
