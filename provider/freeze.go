@@ -55,6 +55,9 @@ const (
 	// idleWait is how long it takes at least until a round is repeated that could
 	// do nothing.
 	idleWait = 100 * time.Millisecond
+	// lookEvery is how often the outbox is looked at that nobody spoke of: a fuse
+	// that blows pauses a message without a word, and it ends at its deadline.
+	lookEvery = time.Minute
 )
 
 // Run does so until ctx ends. The error is that of a store, which ends it too.
@@ -74,14 +77,14 @@ func (f *freezer) Run(ctx context.Context) error {
 
 // wait returns at a time, when there is something new, or when ctx ends.
 func (f *freezer) wait(ctx context.Context, next time.Time) {
-	var alarm <-chan time.Time
+	sleep := lookEvery
 	if !next.IsZero() {
-		timer := time.NewTimer(time.Until(next))
-		defer timer.Stop()
-		alarm = timer.C
+		sleep = min(sleep, time.Until(next))
 	}
+	timer := time.NewTimer(sleep)
+	defer timer.Stop()
 	select {
-	case <-alarm:
+	case <-timer.C:
 	case <-f.wake:
 	case <-ctx.Done():
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/apnsclient"
+	"github.com/heraldpush/herald/provider/outbox"
 )
 
 // Of a gate.
@@ -86,7 +87,7 @@ func (g *gate) leave(o apnsclient.Outcome, r apns.Reason) (first, wave bool) {
 		g.refused = true
 	case apnsclient.Accepted, apnsclient.Rejected, apnsclient.TokenGone:
 		g.answers++
-		if r == apns.BadDeviceToken {
+		if outbox.IsBad(r) {
 			g.bad++
 		}
 	case apnsclient.Invalid, apnsclient.RetryLater, apnsclient.ConnectionFault, apnsclient.Unknown:

@@ -192,9 +192,17 @@ const (
 	fuseShare   = 20
 )
 
+// IsBad reports whether a reason is one that a Fuse counts: it says of the device
+// token what would be said of all if the mistake were the sender's.
+func IsBad(r apns.Reason) bool { return r == apns.BadDeviceToken || r == apns.DeviceTokenNotForTopic }
+
 func (f Fuse) after(e Answered) Fuse {
 	f.Answers += e.Change[Accepted] + e.Change[Rejected]
-	f.Bad += e.Reasons[apns.BadDeviceToken] + e.Reasons[apns.DeviceTokenNotForTopic]
+	for r, n := range e.Reasons {
+		if IsBad(r) {
+			f.Bad += n
+		}
+	}
 	f.Blown = f.Blown || f.Answers >= fuseAnswers && f.Bad*fuseShare > f.Answers
 	return f
 }

@@ -1,4 +1,4 @@
-package provider_test
+package pain
 
 import (
 	"testing"
@@ -183,7 +183,7 @@ func TestPainEveryAnswerReported(t *testing.T) {
 	play(t, func(s *scene) {
 		const n = 4000
 		s.register(shop, 0, n)
-		reasons := []apns.Reason{"", apns.Unregistered, apns.DeviceTokenNotForTopic, apns.BadCollapseID}
+		reasons := []apns.Reason{"", apns.Unregistered, apns.BadExpirationDate, apns.BadCollapseID}
 		number := make(map[apns.DeviceToken]int)
 		for i := range n {
 			number[deviceToken(shop, i)] = i

@@ -1,4 +1,4 @@
-package provider_test
+package pain
 
 import (
 	"testing"
@@ -140,6 +140,24 @@ func TestPain18WrongEnvironment(t *testing.T) {
 				s.Errorf("got %+v", m.Status)
 			} else {
 				s.Logf("%d of %d were tried before it stopped", bad, n)
+			}
+		})
+	})
+}
+
+// A message that was stopped and that nobody goes on with ends in time.
+func TestPain23StoppedEnds(t *testing.T) {
+	play(t, func(s *scene) {
+		s.register(shop, 0, 2000)
+		s.production.Reply(scripted.Refuse(apns.BadDeviceToken))
+		s.running(func() {
+			o := everybody()
+			o.Deadline = time.Now().Add(time.Hour)
+			id := s.send(shop, o)
+			s.until(shop, id, func(m outbox.Message) bool { return m.State == outbox.StatePaused })
+			time.Sleep(time.Hour)
+			if m := s.ended(shop, id); m.State != outbox.StateExpired || m.EndedAt.After(o.Deadline.Add(2*time.Minute)) {
+				s.Errorf("got %+v, want it expired", m.Status)
 			}
 		})
 	})
