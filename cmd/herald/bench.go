@@ -9,10 +9,11 @@ import (
 
 // benchCmd is the verbs that measure.
 type benchCmd struct {
-	Gateway benchGatewayCmd `cmd:"" help:"What it costs the gateway to accept a push, beside servers that check nothing."`
-	Devices benchDevicesCmd `cmd:"" help:"What devices cost the courier, and how soon they have a push."`
-	Push    benchPushCmd    `cmd:"" help:"What a push costs the client library, beside net/http."`
-	Part    benchPartCmd    `cmd:"" hidden:""`
+	Gateway  benchGatewayCmd  `cmd:"" help:"What it costs the gateway to accept a push, beside servers that check nothing."`
+	Devices  benchDevicesCmd  `cmd:"" help:"What devices cost the courier, and how soon they have a push."`
+	Push     benchPushCmd     `cmd:"" help:"What a push costs the client library, beside net/http."`
+	Provider benchProviderCmd `cmd:"" help:"What the push server of an app takes: registrations, single sends, a queue, a broadcast."`
+	Part     benchPartCmd     `cmd:"" hidden:""`
 }
 
 // benchPartCmd is a child process of a bench.

@@ -13,7 +13,10 @@
 // tell, and beside the courier a loop that accepts and shakes hands, and does
 // nothing else.
 //
-// [Run] and RunDevices are the parent. Each child is this program again, told by [Config.Part]
+// A push server is measured by [RunProvider]: what its API takes in and what comes
+// out at a gateway that accepts everything, the outbox between them on the disk.
+//
+// [Run], RunDevices and RunProvider are parents. Each child is this program again, told by [Config.Part]
 // to call [RunPart]; they talk in lines of JSON over the child's standard input
 // and output. A child ends when its standard input does, so none outlives the
 // parent.

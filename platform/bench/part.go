@@ -15,15 +15,17 @@ import (
 
 // The parts that are this program again.
 const (
-	partGateway = "gateway"
-	partNetHTTP = "net-http"
-	partLoad    = "load"
-	partPrepare = "prepare"  // makes the data folder of a service
-	partService = "service"  // gateway, spool and courier over that
-	partBareTLS = "bare-tls" // accepts, and shakes hands
-	partCrowd   = "crowd"    // many devices
-	partSink    = "sink"     // a gateway that checks nothing
-	partSender  = "sender"   // a client that is measured
+	partGateway  = "gateway"
+	partNetHTTP  = "net-http"
+	partLoad     = "load"
+	partPrepare  = "prepare"  // makes the data folder of a service
+	partService  = "service"  // gateway, spool and courier over that
+	partBareTLS  = "bare-tls" // accepts, and shakes hands
+	partCrowd    = "crowd"    // many devices
+	partSink     = "sink"     // a gateway that checks nothing
+	partSender   = "sender"   // a client that is measured
+	partProvider = "provider" // a push server
+	partCaller   = "caller"   // calls its API
 )
 
 // What a parent orders its child to do. The first order says what to be.
@@ -31,13 +33,14 @@ const (
 	orderBegin   = "begin"
 	orderUsage   = "usage"   // of a server
 	orderProfile = "profile" // of a server: begin one
-	orderRun     = "run"     // of the load, or a sender
+	orderRun     = "run"     // of the load, a sender or a caller
 	orderWaiting = "waiting" // of a service: how many notifications wait
 	orderCollect = "collect" // of a service: free what is not in use
 	orderConnect = "connect" // of a crowd: all devices
 	orderHang    = "hang"    // of a crowd: close all connections
 	orderTally   = "tally"   // of a crowd: tell what came since the last time
 	orderManner  = "manner"  // of a sink: how to answer from now on
+	orderCount   = "count"   // of a sink: tell what was answered
 )
 
 // order is a line from parent to child.
@@ -54,6 +57,10 @@ type order struct {
 	Sink    *sinkSetup    `json:",omitempty"`
 	Manner  *sinkManner   `json:",omitempty"`
 	Push    *pushPlan     `json:",omitempty"`
+
+	Provider *providerSetup `json:",omitempty"`
+	Caller   *callerSetup   `json:",omitempty"`
+	Calls    *callPlan      `json:",omitempty"`
 }
 
 // reply is the line that answers an order.
@@ -69,6 +76,12 @@ type reply struct {
 	// Accepted is how many connections a sink accepted.
 	Accepted int64       `json:",omitempty"`
 	Push     *pushResult `json:",omitempty"`
+	// Answered is how many pushes a sink answered since it began, and Marked how long those
+	// took that were marked, since its manner was set.
+	Answered int64           `json:",omitempty"`
+	Marked   *load.Histogram `json:",omitempty"`
+	Provider *providerTarget `json:",omitempty"`
+	Calls    *callResult     `json:",omitempty"`
 }
 
 // target is what a sender has to know of a server.
@@ -126,6 +139,10 @@ func RunPart(ctx context.Context, name string, in io.Reader, out io.Writer, peer
 		return p.serveSink(ctx, *first.Sink)
 	case name == partSender && first.Push != nil:
 		return p.runSender(ctx, *first.Push, append(ownPeers(), peers...))
+	case name == partProvider && first.Provider != nil:
+		return p.runProvider(ctx, *first.Provider)
+	case name == partCaller && first.Caller != nil:
+		return p.runCaller(ctx, *first.Caller)
 	}
 	return fmt.Errorf("no part %q of the bench, or no word of what it is to be", name)
 }

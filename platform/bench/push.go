@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
@@ -92,35 +93,43 @@ func (r *pushRun) all(ctx context.Context) (err error) {
 }
 
 // startSink starts the gateway that all push to.
-func (r *pushRun) startSink(ctx context.Context) error {
+func (r *pushRun) startSink(ctx context.Context) (err error) {
+	r.sink, r.target, err = startSink(ctx, r.cfg.Part, r.sinkCore)
+	r.target.Payload = payload(r.cfg.Payload)
+	return err
+}
+
+// startSink starts a gateway that checks nothing on a core, and returns what has to be
+// known to push to it, but for the payload.
+func startSink(ctx context.Context, part func(context.Context, string) *exec.Cmd, core int) (_ *child, t PushTarget, err error) {
 	identity, err := newPeerIdentity()
 	if err != nil {
-		return err
+		return nil, t, err
 	}
 	key, err := credential.NewProviderKey()
 	if err != nil {
-		return err
+		return nil, t, err
 	}
 	p8, err := credential.MarshalP8(key)
 	if err != nil {
-		return err
+		return nil, t, err
 	}
-	if r.sink, err = startPart(ctx, r.cfg.Part, partSink, r.sinkCore); err != nil {
-		return err
-	}
-	got, err := r.sink.ask(order{Do: orderBegin, Sink: &sinkSetup{Certificate: append(slices.Clone(identity.chain), identity.key...)}})
+	sink, err := startPart(ctx, part, partSink, core)
 	if err != nil {
-		return err
+		return nil, t, err
 	}
-	if got.Target == nil {
-		return errors.New("the sink does not say where it is")
+	got, err := sink.ask(order{Do: orderBegin, Sink: &sinkSetup{Certificate: append(slices.Clone(identity.chain), identity.key...)}})
+	if err == nil && got.Target == nil {
+		err = errors.New("the sink does not say where it is")
 	}
-	r.target = PushTarget{
+	if err != nil {
+		sink.end()
+		return nil, t, err
+	}
+	return sink, PushTarget{
 		Address: got.Target.Address, ServerName: peerName, Roots: identity.chain,
-		P8: p8, KeyID: credential.NewKeyID(), TeamID: credential.NewTeamID(),
-		Topic: topic, Payload: payload(r.cfg.Payload),
-	}
-	return nil
+		P8: p8, KeyID: credential.NewKeyID(), TeamID: credential.NewTeamID(), Topic: topic,
+	}, nil
 }
 
 // round measures each sender once in a phase, in an order of chance.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/heraldpush/herald/h2"
 	"github.com/heraldpush/herald/internal/door"
+	"github.com/heraldpush/herald/internal/load"
 )
 
 // sinkStreams is how many pushes the sink lets be in flight on a connection, as
@@ -35,9 +36,10 @@ const (
 	answering     silence = ""
 	withoutAnswer silence = "without-answer" // it reads on
 	withoutRead   silence = "without-read"   // it does not even do that
+	held          silence = "held"           // it answers when it is told to answer again
 )
 
-// silences are all ways.
+// silences are all ways of a sink that failed.
 var silences = []silence{withoutAnswer, withoutRead}
 
 // sinkManner is how the sink answers from now on.
@@ -55,10 +57,13 @@ type pushSink struct {
 	delay    atomic.Int64 // nanoseconds
 	silence  atomic.Value // a silence
 	accepted atomic.Int64 // connections, since the manner was set
+	answered atomic.Int64 // pushes
 
-	mu   sync.Mutex
-	late []dueAnswer   // in order; guarded by mu
-	wake chan struct{} // there is the first of late; holds one
+	mu     sync.Mutex
+	late   []dueAnswer    // in order; guarded by mu
+	held   []*h2.Request  // guarded by mu
+	marked load.Histogram // how long marked pushes took, since the manner was set; guarded by mu
+	wake   chan struct{}  // there is the first of late, or of what is no longer held; holds one
 }
 
 // dueAnswer is an answer that waits. As all wait for as long, the first to come is the
@@ -97,7 +102,7 @@ func (p *part) serveSink(ctx context.Context, setup sinkSetup) (err error) {
 	if err := p.answer(reply{Target: &target{Address: l.Addr().String()}}, nil); err != nil {
 		return err
 	}
-	err = p.obey(map[string]func(*order, *reply) error{orderManner: s.behave})
+	err = p.obey(map[string]func(*order, *reply) error{orderManner: s.behave, orderCount: s.count})
 	cancel()
 	running.Wait()
 	return errors.Join(err, serving)
@@ -110,8 +115,29 @@ func (s *pushSink) behave(o *order, r *reply) error {
 	if o.Manner != nil {
 		s.delay.Store(int64(o.Manner.Delay))
 		s.silence.Store(o.Manner.Silence)
+		s.mu.Lock()
+		s.marked = load.Histogram{}
+		s.mu.Unlock()
+		s.wakeUp()
 	}
 	return nil
+}
+
+// count tells how many pushes were answered since the sink began, and how long those
+// took that were marked, since the manner was set.
+func (s *pushSink) count(_ *order, r *reply) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.Answered, r.Marked = s.answered.Load(), new(s.marked)
+	return nil
+}
+
+// wakeUp has what is late looked at.
+func (s *pushSink) wakeUp() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
 }
 
 // serve serves one connection.
@@ -148,10 +174,17 @@ func (h *sinkHandler) ServeRequest(r *h2.Request) {
 		<-s.gone
 		r.Neglect()
 		return
+	case held:
+		s.mu.Lock()
+		s.held = append(s.held, r)
+		s.mu.Unlock()
+		// It may have been told to answer between.
+		s.wakeUp()
+		return
 	}
 	delay := time.Duration(s.delay.Load())
 	if delay == 0 {
-		accept(r, &h.fields)
+		s.accept(r, &h.fields)
 		return
 	}
 	due := dueAnswer{time.Now().Add(delay), r}
@@ -160,15 +193,18 @@ func (h *sinkHandler) ServeRequest(r *h2.Request) {
 	first := len(s.late) == 1
 	s.mu.Unlock()
 	if first {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		s.wakeUp()
 	}
 }
 
 // accept answers 200 with the apns-id, which is written to fields.
-func accept(r *h2.Request, fields *[1]hpack.HeaderField) {
+func (s *pushSink) accept(r *h2.Request, fields *[1]hpack.HeaderField) {
+	if at, ok := markOf(r.Body); ok {
+		s.mu.Lock()
+		s.marked.Add(time.Since(at))
+		s.mu.Unlock()
+	}
+	s.answered.Add(1)
 	for i := range r.Fields {
 		if r.Fields[i].Name == "apns-id" {
 			fields[0] = r.Fields[i]
@@ -195,12 +231,27 @@ func (s *pushSink) answerLate(ctx context.Context) {
 		var next time.Duration
 		batch, next = s.takeDue(batch[:0], time.Now())
 		for _, due := range batch {
-			accept(due.to, &fields)
+			s.accept(due.to, &fields)
+		}
+		for _, r := range s.release() {
+			s.accept(r, &fields)
 		}
 		if next > 0 {
 			timer.Reset(next)
 		}
 	}
+}
+
+// release returns what was held and is to be answered by now.
+func (s *pushSink) release() []*h2.Request {
+	if s.silence.Load() == held {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.held
+	s.held = nil
+	return all
 }
 
 // takeDue moves what is due to batch, and returns how long it is until the next
