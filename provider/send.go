@@ -8,6 +8,10 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	oteltrace "go.opentelemetry.io/otel/trace"
+
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
@@ -45,6 +49,8 @@ func (p *PushServer) Send(ctx context.Context, app account.AppID, o Order) (Sent
 		return Sent{}, err
 	}
 	intent.ID = outbox.NewMessageID(now)
+	intent.TraceParent = traceParent(ctx)
+	oteltrace.SpanFromContext(ctx).SetAttributes(attribute.Stringer("herald.message", intent.ID))
 	if o.ValidateOnly {
 		return Sent{Message: outbox.Message{Intent: intent, Status: intent.Begin(members, now)}}, nil
 	}
@@ -56,6 +62,16 @@ func (p *PushServer) Send(ctx context.Context, app account.AppID, o Order) (Sent
 		p.wake()
 	}
 	return Sent{m, repeated}, nil
+}
+
+// traceParent returns the traceparent of what a call belongs to, empty for nothing.
+func traceParent(ctx context.Context) string {
+	if !oteltrace.SpanContextFromContext(ctx).IsValid() {
+		return ""
+	}
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	return carrier.Get("traceparent")
 }
 
 // wake tells the loops that there is something new in the outbox.

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	oteltrace "go.opentelemetry.io/otel/trace"
+
 	"github.com/heraldpush/herald/provider"
 	"github.com/heraldpush/herald/provider/account"
 )
@@ -40,6 +42,8 @@ type Config struct {
 	Health func(ctx context.Context) Health
 	// Answered is told of every request. It must not block. Nil: nobody is.
 	Answered func(Answered)
+	// Spans makes the OpenTelemetry spans of requests. Nil: nobody does.
+	Spans oteltrace.TracerProvider
 	// Logger is told what went wrong on our side, with the ID of the request. Nil is
 	// silent.
 	Logger *slog.Logger
@@ -55,6 +59,7 @@ type API struct {
 	routes   routes
 	document []byte
 	rates    *limiter
+	tracer   oteltrace.Tracer
 }
 
 // New returns an API. The error names what is missing.
@@ -62,7 +67,10 @@ func New(cfg Config) (*API, error) {
 	if cfg.Server == nil || cfg.Book == nil {
 		return nil, errors.New("API: Server and Book are required")
 	}
-	a := &API{server: cfg.Server, book: cfg.Book, health: cfg.Health, answered: cfg.Answered, log: cfg.Logger, rates: newLimiter(cfg.Rates)}
+	a := &API{
+		server: cfg.Server, book: cfg.Book, health: cfg.Health, answered: cfg.Answered, log: cfg.Logger,
+		rates: newLimiter(cfg.Rates), tracer: newTracer(cfg.Spans),
+	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -105,7 +113,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w = noted
 		defer func() { a.tell(op, noted, began) }()
 	}
-	ctx, cancel := context.WithTimeout(withTraceParent(r.Context(), r.Header.Get("Traceparent")), requestTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
 	r = r.WithContext(ctx)
 	op, path, err := a.routes.match(r.Method, r.URL)
@@ -113,6 +121,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, op, id, err)
 		return
 	}
+	ctx, span := a.begin(ctx, r, op, id)
+	defer span.End()
+	r = r.WithContext(ctx)
 	q := &request{Request: r, op: op, id: id, path: path}
 	said, err := a.serve(ctx, w, q)
 	if err == nil {
@@ -347,6 +358,7 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, out rendered) {
 		h.Set("Content-Length", strconv.Itoa(len(out.body)))
 	}
 	w.WriteHeader(out.status)
+	noteStatus(r.Context(), out.status)
 	if r.Method == http.MethodHead {
 		return
 	}

@@ -3,45 +3,42 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"net/http"
 	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	oteltrace "go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // newRequestID returns what a request is called: "req_" and 20 letters and digits.
 func newRequestID() string { return "req_" + strings.ToLower(rand.Text()[:20]) }
 
-type traceKey struct{}
-
-// withTraceParent returns a context with the traceparent of a request, if it is one.
-func withTraceParent(ctx context.Context, header string) context.Context {
-	if !isTraceParent(header) {
-		return ctx
+// newTracer returns what makes the spans of requests.
+func newTracer(p oteltrace.TracerProvider) oteltrace.Tracer {
+	if p == nil {
+		p = noop.NewTracerProvider()
 	}
-	return context.WithValue(ctx, traceKey{}, header)
+	return p.Tracer("github.com/heraldpush/herald/provider/api")
 }
 
-// TraceParent returns the traceparent (W3C Trace Context) with which a request came,
-// empty if it had none.
-func TraceParent(ctx context.Context) string {
-	s, _ := ctx.Value(traceKey{}).(string)
-	return s
+// begin begins the span of a request, below the one that its traceparent names (W3C
+// Trace Context). Whether or not there are spans, what the request asks for goes on
+// under that trace.
+func (a *API) begin(ctx context.Context, r *http.Request, op *operation, id string) (context.Context, oteltrace.Span) {
+	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
+	return a.tracer.Start(ctx, op.method+" "+op.path, oteltrace.WithSpanKind(oteltrace.SpanKindServer), oteltrace.WithAttributes(
+		attribute.String("http.request.method", r.Method), attribute.String("http.route", op.path),
+		attribute.String("herald.operation", op.id), attribute.String("herald.request", id)))
 }
 
-// isTraceParent reports whether s is a traceparent of a version whose form is known:
-// version, trace ID, parent ID and flags, in lower-case hex; later versions may have
-// more behind these.
-func isTraceParent(s string) bool {
-	const length = 55 // 2 + 1 + 32 + 1 + 16 + 1 + 2
-	if len(s) < length || len(s) > 4*length || s[2] != '-' || s[35] != '-' || s[52] != '-' {
-		return false
+// noteStatus notes on the span of a request with which status it was answered.
+func noteStatus(ctx context.Context, status int) {
+	span := oteltrace.SpanFromContext(ctx)
+	span.SetAttributes(attribute.Int("http.response.status_code", status))
+	if status >= http.StatusInternalServerError {
+		span.SetStatus(codes.Error, http.StatusText(status))
 	}
-	version, trace, parent, flags := s[:2], s[3:35], s[36:52], s[53:55]
-	if version == "ff" || version == "00" && len(s) != length || len(s) > length && s[length] != '-' {
-		return false
-	}
-	return isHex(version) && isHex(trace) && isHex(parent) && isHex(flags) &&
-		strings.Trim(trace, "0") != "" && strings.Trim(parent, "0") != ""
-}
-
-func isHex(s string) bool {
-	return !strings.ContainsFunc(s, func(c rune) bool { return (c < '0' || c > '9') && (c < 'a' || c > 'f') })
 }

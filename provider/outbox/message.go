@@ -108,6 +108,9 @@ type Intent struct {
 	StartAt time.Time
 	// Deadline is when sending is given up. Required.
 	Deadline time.Time
+	// TraceParent is the traceparent (W3C Trace Context) of the request that it came
+	// with; empty if that had none.
+	TraceParent string
 }
 
 // Open reports whether the audience of i is to be frozen.

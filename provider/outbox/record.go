@@ -38,12 +38,12 @@ const (
 //	start, deadline   a time each
 //	expiration     varint, seconds since the epoch; 0 without the flag
 //	then, each behind its length (uvarint): id, topic, push type, collapse id, kind,
-//	tag; and the payload, which is the rest
+//	tag, trace parent; and the payload, which is the rest
 //
 // A time is the seconds since the epoch (varint) and the nanoseconds (uvarint).
 func (i *Intent) Append(b []byte) []byte {
 	n := &i.Notification
-	b = slices.Grow(b, intentBytes+len(n.ID)+len(n.Topic)+len(n.PushType)+len(n.CollapseID)+len(i.Use.Kind)+len(i.Tag)+len(n.Payload))
+	b = slices.Grow(b, intentBytes+len(n.ID)+len(n.Topic)+len(n.PushType)+len(n.CollapseID)+len(i.Use.Kind)+len(i.Tag)+len(i.TraceParent)+len(n.Payload))
 	seconds, expires := n.Expiration.Seconds()
 	b = append(b, recordVersion, byte(i.Lane), flags(expires, i.Everybody), byte(n.Priority), byte(i.Use.Environment))
 	b = binary.AppendUvarint(b, uint64(i.App))
@@ -55,11 +55,12 @@ func (i *Intent) Append(b []byte) []byte {
 	b = appendText(b, n.CollapseID)
 	b = appendText(b, i.Use.Kind)
 	b = appendText(b, i.Tag)
+	b = appendText(b, i.TraceParent)
 	return append(b, n.Payload...)
 }
 
 // intentBytes is at most how long an intent is but for its texts.
-const intentBytes = 5 + 5*binary.MaxVarintLen64 + 7*binary.MaxVarintLen32
+const intentBytes = 5 + 5*binary.MaxVarintLen64 + 8*binary.MaxVarintLen32
 
 // ParseIntent reads the intent of a message. It keeps nothing of b.
 func ParseIntent(id MessageID, b []byte) (Intent, error) {
@@ -77,6 +78,7 @@ func ParseIntent(id MessageID, b []byte) (Intent, error) {
 	n.CollapseID = apns.CollapseID(r.text())
 	i.Use.Kind = audience.Kind(r.text())
 	i.Tag = string(r.text())
+	i.TraceParent = string(r.text())
 	i.Everybody = set&flagEverybody != 0
 	if set&flagExpires != 0 {
 		n.Expiration = apns.ExpiresAt(time.Unix(seconds, 0))

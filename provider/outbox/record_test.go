@@ -18,7 +18,7 @@ var fullIntent = Intent{
 		Expiration: apns.DoNotStore, CollapseID: "c", Payload: apns.Payload(`{"aps":{"alert":"é"}}`),
 	},
 	Use: audience.Use{Kind: audience.KindAlert, Environment: apns.Sandbox}, Tag: "news", Everybody: true,
-	StartAt: noon, Deadline: noon.Add(time.Hour + time.Nanosecond),
+	StartAt: noon, Deadline: noon.Add(time.Hour + time.Nanosecond), TraceParent: "00-1-2-01",
 }
 
 func TestIntentRecord(t *testing.T) {
