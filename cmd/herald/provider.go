@@ -1,22 +1,38 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"os"
 
 	"github.com/heraldpush/herald/platform/folder"
+	"github.com/heraldpush/herald/provider/account"
+	"github.com/heraldpush/herald/provider/api"
 )
 
 // providerCmd is the provider: an app team's push server.
 type providerCmd struct {
-	Serve providerServeCmd `cmd:"" help:"Run the push server for good; its folder is made at the first start."`
-	App   providerAppCmd   `cmd:"" help:"Apps: add, list."`
-	Key   providerKeyCmd   `cmd:"" help:"API keys: add, list, revoke."`
+	Serve        providerServeCmd        `cmd:"" help:"Run the push server for good; its folder is made at the first start."`
+	App          providerAppCmd          `cmd:"" help:"Apps: add, list."`
+	Credential   providerCredentialCmd   `cmd:"" help:"Push certificates and keys: add, list, check, delete."`
+	Installation providerInstallationCmd `cmd:"" help:"Installations of an app: add, list, show, delete."`
+	Send         providerSendCmd         `cmd:"" help:"Send a message: to installations, people, a tag, everybody or device tokens."`
+	Message      providerMessageCmd      `cmd:"" help:"Messages: show, pause, resume, cancel, failures."`
+	Key          providerKeyCmd          `cmd:"" help:"API keys: add, list, revoke."`
 }
 
 // Help says more than the line in the list of verbs.
 func (providerCmd) Help() string {
-	return `The verbs are calls of the REST API of the provider that runs on a folder (--dir),
+	return `From nothing to a first push, with a key from Apple's developer portal:
+
+  herald provider serve
+  herald provider app add shop com.example.shop
+  herald provider credential add AuthKey_2X9R4HXF34.p8 --team ABCDE12345
+  herald provider installation add phone 740f4707… --sandbox
+  herald provider send --to phone --title Hello --wait
+
+The verbs are calls of the REST API of the provider that runs on a folder (--dir),
 or of one elsewhere (--url), whose API key is read from --key-file or
 HERALD_KEY. docs/provider.md tells more.
 
@@ -35,11 +51,31 @@ type providerAt struct {
 
 // do calls f with the API.
 func (a providerAt) do(ctx context.Context, f func(context.Context, *providerAPI) error) error {
-	at, err := a.open()
+	at, err := a.api()
 	if err == nil {
 		err = f(ctx, at)
 	}
 	return withProviderRemedy(err)
+}
+
+// doFor calls f with the API, and the app that is meant: the one given, or the only
+// one.
+func (a providerAt) doFor(ctx context.Context, given account.AppID, f func(context.Context, *providerAPI, account.AppID) error) error {
+	return a.do(ctx, func(ctx context.Context, at *providerAPI) error {
+		if given != "" {
+			return f(ctx, at, given)
+		}
+		apps, err := listAll[api.App](ctx, at, endpoint("v1", "apps"), maxShown)
+		switch {
+		case err != nil:
+			return err
+		case len(apps) == 0:
+			return withHint(errors.New("there is no app yet"), "herald provider app add ID BUNDLEID enters one.")
+		case len(apps) > 1:
+			return withHint(usageError("there are %s, and --app says which", count(len(apps), "app", "apps")), "herald provider app list shows them.")
+		}
+		return f(ctx, at, apps[0].ID)
+	})
 }
 
 // again returns the flags that name the same provider in another command line.
@@ -47,7 +83,7 @@ func (a providerAt) again() string {
 	switch {
 	case a.URL != "":
 		return " --url " + shellWord(a.URL)
-	case a.Dir != defaultProviderDir:
+	case a.Dir != cmp.Or(os.Getenv("HERALD_PROVIDER"), defaultProviderDir):
 		return " --dir " + shellWord(a.Dir)
 	}
 	return ""

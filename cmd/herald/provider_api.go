@@ -74,8 +74,8 @@ func (e *refusedError) Error() string {
 	return b.String()
 }
 
-// open returns the API that the flags name.
-func (a providerAt) open() (*providerAPI, error) {
+// api returns the API that the flags name.
+func (a providerAt) api() (*providerAPI, error) {
 	key := os.Getenv("HERALD_KEY")
 	if a.KeyFile != "" {
 		var err error

@@ -35,7 +35,8 @@ type providerServeCmd struct {
 	Proxy          string `placeholder:"URL" help:"Proxy to go through to the gateways: http, https, socks5 or socks5h; none for none. Without it, HTTPS_PROXY."`
 
 	Drain time.Duration `default:"30s" placeholder:"TIME" help:"How long requests under way may take at the end. Default: ${default}."`
-	JSON  bool          `name:"json" help:"Print one flat JSON object."`
+	traceFlags
+	JSON bool `name:"json" help:"Print one flat JSON object."`
 }
 
 // Help says more than the line in the list of verbs.
@@ -66,7 +67,7 @@ func (c providerServeCmd) Run(ctx context.Context, s streams, log *slog.Logger) 
 	var unprinted error
 	err = provide.Run(ctx, provide.Config{
 		Dir: c.Dir, Listen: string(c.Listen), CertFile: c.TLSCert, KeyFile: c.TLSKey, Insecure: c.Insecure,
-		Gateway: gateway, Drain: c.Drain, Logger: log,
+		Gateway: gateway, Drain: c.Drain, Trace: c.config(false), TraceOff: c.off(), Logger: log,
 		Ready: func(r provide.Running) { unprinted = c.tell(s.out, r) },
 	})
 	if at, ok := errors.AsType[*platform.ListenError](err); ok {

@@ -13,6 +13,7 @@ import (
 	"github.com/heraldpush/herald/provider/api"
 	"github.com/heraldpush/herald/store/pebble"
 	"github.com/heraldpush/herald/store/sqlite"
+	"github.com/heraldpush/herald/trace"
 )
 
 // DefaultDrain is how long requests under way may take at the end, by default.
@@ -34,6 +35,11 @@ type Config struct {
 	Insecure bool
 	// Gateway says how the push service is reached. Nil is Apple's.
 	Gateway provider.Gateway
+	// Trace says how much is kept of what became of pushes. Its Dir and Logger are not
+	// used: it is in the folder.
+	Trace trace.Config
+	// TraceOff has nothing kept of it.
+	TraceOff bool
 	// Drain is how long requests under way may take at the end. Zero means
 	// DefaultDrain.
 	Drain time.Duration
@@ -96,6 +102,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 type service struct {
 	book    *account.Book
 	outbox  *pebble.Outbox
+	trace   *trace.Recorder // nil: nothing is kept
 	push    *provider.PushServer
 	metrics *metrics
 	door    *door
@@ -122,13 +129,24 @@ func open(ctx context.Context, cfg Config, f *folder.Folder) (_ *service, err er
 			err = errors.Join(err, box.Close())
 		}
 	}()
-	return s, s.join(cfg, db, gateway)
+	if !cfg.TraceOff {
+		kept := cfg.Trace
+		kept.Dir, kept.Logger = f.Path(folder.TraceDir), cfg.Logger.With(slog.String("room", "trace"))
+		if s.trace, err = trace.Open(kept); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.join(cfg, db, gateway); err != nil {
+		s.trace.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
 // join makes the push server and its API.
 func (s *service) join(cfg Config, db *sqlite.Database, gateway provider.Gateway) (err error) {
 	s.push, err = provider.New(provider.Config{
-		Book: s.book, Audience: db.Audience(), Outbox: s.metrics.count(s.outbox, s.book), Gateway: gateway, Logger: cfg.Logger,
+		Book: s.book, Audience: db.Audience(), Outbox: s.metrics.count(s.outbox, s.book), Gateway: gateway, Trace: s.trace, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -143,7 +161,10 @@ func (s *service) join(cfg Config, db *sqlite.Database, gateway provider.Gateway
 }
 
 // close closes what open opened.
-func (s *service) close() error { return s.outbox.Close() }
+func (s *service) close() error {
+	s.trace.Close()
+	return s.outbox.Close()
+}
 
 // run serves until ctx ends, or one of the parts does. The push server goes on
 // until the last request is answered.

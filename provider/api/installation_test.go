@@ -123,6 +123,27 @@ func TestPerson(t *testing.T) {
 	if got := w.do(t, "PUT", phone+"3", `{"person":{"external_id":"other","email":"u42@example.com"}}`); got.status != 409 || !strings.Contains(got.body, "different_people") {
 		t.Errorf("two people at once: %s", got.said())
 	}
+	p = Person{}
+	w.do(t, "PATCH", person, `{"aliases":{"email":null,"account":"42"}}`).into(t, &p)
+	if want := map[string]string{"external_id": "a/b", "account": "42"}; !cmp.Equal(p.Aliases, want) || len(p.Installations) != 2 {
+		t.Errorf("patched: %+v", p)
+	}
+	for body, want := range map[string]string{
+		`{}`:                       "200",
+		`{"aliases":{"email":1}}`:  `422 invalid [{"pointer":"/aliases/email","code":"malformed","detail":"here goes a string, not a number"}]`,
+		`{"aliases":{"email":""}}`: `422 invalid [{"pointer":"/aliases/email","code":"required","detail":"the alias is empty"}]`,
+		`{"person":{}}`:            `422 invalid [{"pointer":"/person","code":"unknown","detail":"there is no such field"}]`,
+	} {
+		if got := w.do(t, "PATCH", person, body); got.refusal(t) != want && !strings.HasPrefix(got.said(), want) {
+			t.Errorf("PATCH %s: %s, want %s", body, got.said(), want)
+		}
+	}
+	w.do(t, "PUT", phone+"4", `{"person":{"email":"other@example.com"}}`)
+	if got, want := w.do(t, "PATCH", person, `{"aliases":{"email":"other@example.com"}}`).refusal(t),
+		`409 different_people [{"pointer":"/aliases","code":"conflict","detail":"the aliases are those of different people"}]`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	w.do(t, "DELETE", phone+"4", "")
 	for _, want := range []int{204, 404} {
 		if got := w.do(t, "DELETE", person, ""); got.status != want {
 			t.Errorf("got %s, want %d", got.said(), want)

@@ -2,8 +2,11 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
@@ -15,6 +18,11 @@ type Person struct {
 	Installations []Installation    `json:"installations" about:"Up to 1,000."`
 }
 
+// personPatch is what can be changed of a person.
+type personPatch struct {
+	Aliases map[string]string `json:"aliases,omitempty" about:"By label; null takes one away."`
+}
+
 func personOperations() []operation {
 	const path = "/v1/apps/{app}/people/{label}/{person}"
 	return []operation{
@@ -23,6 +31,14 @@ func personOperations() []operation {
 			summary: "Show a person", about: "A person is there as long as an installation names an alias of theirs.", scope: account.ScopeDevices,
 			out: []outcome{gives[Person](http.StatusOK, "The person, with their installations.")},
 			run: (*API).getPerson,
+		},
+		{
+			id: "patchPerson", method: http.MethodPatch, path: path, group: "people",
+			summary: "Change a person's aliases",
+			about:   "A merge patch (RFC 7396), which goes to each of their installations. If it is answered with an error, some may not have it: do it again.",
+			scope:   account.ScopeDevices, in: takesPatch[personPatch](),
+			out: []outcome{gives[Person](http.StatusOK, "The person as they are now.")},
+			run: (*API).patchPerson,
 		},
 		{
 			id: "deletePerson", method: http.MethodDelete, path: path, group: "people",
@@ -52,6 +68,11 @@ func (a *API) getPerson(ctx context.Context, q *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	return ok(personOf(q, all))
+}
+
+// personOf returns a person by their installations.
+func personOf(q *request, all []audience.Installation) Person {
 	p := Person{Aliases: map[string]string{}, Installations: []Installation{}}
 	for _, i := range all {
 		p.Installations = append(p.Installations, q.shown(i))
@@ -59,7 +80,63 @@ func (a *API) getPerson(ctx context.Context, q *request) (answer, error) {
 			p.Aliases[alias.Label] = alias.ID
 		}
 	}
-	return ok(p)
+	return p
+}
+
+func (a *API) patchPerson(ctx context.Context, q *request) (answer, error) {
+	if err := q.checkPatch(); err != nil {
+		return answer{}, err
+	}
+	var change struct {
+		Aliases json.RawMessage `json:"aliases,omitempty"`
+	}
+	if err := json.Unmarshal(q.body, &change); err != nil {
+		return answer{}, fmt.Errorf("reading a patch that was checked: %w", err)
+	}
+	all, err := a.person(ctx, q)
+	if err != nil {
+		return answer{}, err
+	}
+	if change.Aliases == nil {
+		return ok(personOf(q, all))
+	}
+	patch, err := json.Marshal(map[string]json.RawMessage{"person": change.Aliases})
+	if err != nil {
+		return answer{}, err
+	}
+	var after []audience.Installation
+	for _, i := range all {
+		i, err := a.server.Patch(ctx, q.app.ID, i.ID, patch)
+		switch {
+		case errors.Is(err, audience.ErrNotFound): // it was deleted meanwhile
+		case err != nil:
+			return answer{}, aliasFault(err)
+		default:
+			after = append(after, i)
+		}
+	}
+	return ok(personOf(q, after))
+}
+
+// aliasFault returns the error of a patch with its pointers into the request, in which
+// the aliases are not below person.
+func aliasFault(err error) error {
+	p := asProblem(err)
+	if p == nil {
+		return err
+	}
+	for n := range p.Errors {
+		f := &p.Errors[n]
+		if f.Pointer == nil {
+			continue
+		}
+		if below, ok := strings.CutPrefix(*f.Pointer, "/person"); ok {
+			at := "/aliases" + below
+			f.Pointer = &at
+		}
+	}
+	p.Detail = strings.ReplaceAll(p.Detail, "/person", "/aliases")
+	return p
 }
 
 func (a *API) deletePerson(ctx context.Context, q *request) (answer, error) {

@@ -8,66 +8,6 @@ import (
 	"time"
 )
 
-// Code is what programs tell a problem by. It never changes its meaning.
-type Code string
-
-// The codes of problems, each with one HTTP status.
-const (
-	CodeParameter       Code = "bad_parameter"
-	CodeJSON            Code = "malformed_json"
-	CodeBody            Code = "bad_body" // it did not arrive, or is not what its Content-Type says
-	CodeKey             Code = "unauthenticated"
-	CodeForbidden       Code = "forbidden"
-	CodeNotFound        Code = "not_found"
-	CodeMethod          Code = "method_not_allowed"
-	CodeConflict        Code = "conflict"
-	CodePeople          Code = "different_people"
-	CodeState           Code = "wrong_state"
-	CodeNoCredential    Code = "no_credential"
-	CodeTooLarge        Code = "body_too_large"
-	CodeMediaType       Code = "unsupported_media_type"
-	CodeInvalid         Code = "invalid"
-	CodeIdempotencyKey  Code = "idempotency_key_reused"
-	CodeRate            Code = "rate_limited"
-	CodeInternal        Code = "internal"
-	CodeNoChecker       Code = "no_checker"
-	CodeFull            Code = "full"
-	CodeStopping        Code = "stopping"
-	CodeTimeout         Code = "timeout"
-	CodeURI             Code = "uri_too_long"
-	CodeContentEncoding Code = "unsupported_content_encoding"
-)
-
-// problems has the status and title of each code.
-var problems = map[Code]struct {
-	status int
-	title  string
-}{
-	CodeParameter:       {http.StatusBadRequest, "A parameter is wrong"},
-	CodeJSON:            {http.StatusBadRequest, "The body is not JSON"},
-	CodeBody:            {http.StatusBadRequest, "The body cannot be read"},
-	CodeKey:             {http.StatusUnauthorized, "API key refused"},
-	CodeForbidden:       {http.StatusForbidden, "The API key is not for this"},
-	CodeNotFound:        {http.StatusNotFound, "Not found"},
-	CodeMethod:          {http.StatusMethodNotAllowed, "Method not allowed"},
-	CodeConflict:        {http.StatusConflict, "Against what is there"},
-	CodePeople:          {http.StatusConflict, "The aliases are of different people"},
-	CodeState:           {http.StatusConflict, "Not possible in this state"},
-	CodeNoCredential:    {http.StatusConflict, "The app has no credential for this"},
-	CodeTooLarge:        {http.StatusRequestEntityTooLarge, "The body is too large"},
-	CodeMediaType:       {http.StatusUnsupportedMediaType, "Unsupported Content-Type"},
-	CodeInvalid:         {http.StatusUnprocessableEntity, "Something in the request is wrong"},
-	CodeIdempotencyKey:  {http.StatusUnprocessableEntity, "The idempotency key was used for another request"},
-	CodeRate:            {http.StatusTooManyRequests, "Too many requests"},
-	CodeInternal:        {http.StatusInternalServerError, "Internal error"},
-	CodeNoChecker:       {http.StatusNotImplemented, "Nobody to check credentials"},
-	CodeFull:            {http.StatusServiceUnavailable, "No room for more"},
-	CodeStopping:        {http.StatusServiceUnavailable, "The provider is stopping"},
-	CodeTimeout:         {http.StatusServiceUnavailable, "It took too long"},
-	CodeURI:             {http.StatusRequestURITooLong, "The address is too long"},
-	CodeContentEncoding: {http.StatusUnsupportedMediaType, "Unsupported Content-Encoding"},
-}
-
 // problemsPage explains the codes, each under its own heading.
 const problemsPage = "https://github.com/heraldpush/herald/blob/main/docs/problems.md#"
 
