@@ -42,6 +42,9 @@ const (
 	// acceptedEvery is how old the note of an accepted push may become before a
 	// later one is noted: to note each would be a write for each push.
 	acceptedEvery = 7 * 24 * time.Hour
+	// acceptedTo is how exactly it is noted: so most of a message for many are the
+	// same note, which a store may write at once.
+	acceptedTo = time.Minute
 	// strikeEvery is the time between two tries in quarantine, and so between
 	// strikes: a mistake of ours does not last that long unseen.
 	strikeEvery = 24 * time.Hour
@@ -56,8 +59,8 @@ type Standing struct {
 	// RegisteredAt is when the app last said that it has the device token. It
 	// lags by up to ConfirmEvery.
 	RegisteredAt time.Time
-	// AcceptedAt is when a push to it was last accepted, and lags by some days;
-	// zero if that never was.
+	// AcceptedAt is when a push to it was last accepted, to the minute, and lags by
+	// some days; zero if that never was.
 	AcceptedAt time.Time
 	// Reason and ReasonAt are why and when State last became worse, empty and
 	// zero with Active.
@@ -108,7 +111,7 @@ func (s Standing) accepted(at time.Time) Standing {
 	if s.State == Active && s.Strikes == 0 && at.Sub(s.AcceptedAt) < acceptedEvery {
 		return s
 	}
-	return Standing{RegisteredAt: s.RegisteredAt, AcceptedAt: at}
+	return Standing{RegisteredAt: s.RegisteredAt, AcceptedAt: at.Truncate(acceptedTo)}
 }
 
 // gone judges a 410. The timestamp says when the service found the device token

@@ -3,6 +3,7 @@ package audience
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/heraldpush/herald/apns"
 )
@@ -94,4 +95,8 @@ type Store interface {
 	// Undo makes all destinations Active again that a message made Quarantined or
 	// Gone, and returns how many there were.
 	Undo(ctx context.Context, app AppNumber, message [16]byte) (int, error)
+
+	// Sweep removes up to limit device tokens, of all apps, that are Gone since before
+	// a time, and returns how many it removed: 0 says that there are no more.
+	Sweep(ctx context.Context, before time.Time, limit int) (int, error)
 }

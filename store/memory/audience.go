@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/provider/audience"
@@ -283,6 +284,28 @@ func (a *Audience) Undo(_ context.Context, app audience.AppNumber, message [16]b
 				*s = s.Undone()
 				n++
 			}
+		}
+	}
+	return n, nil
+}
+
+// Sweep implements audience.Store.
+func (a *Audience) Sweep(_ context.Context, before time.Time, limit int) (n int, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.apps {
+		for _, i := range c.byOrdinal {
+			if i == nil {
+				continue
+			}
+			i.Destinations = slices.DeleteFunc(i.Destinations, func(d audience.Destination) bool {
+				if n == limit || d.Standing.State != audience.Gone || !d.Standing.ReasonAt.Before(before) {
+					return false
+				}
+				n++
+				delete(c.owners, ownedToken{d.Environment, d.DeviceToken})
+				return true
+			})
 		}
 	}
 	return n, nil

@@ -22,7 +22,8 @@ var _ audience.Store = (*Audience)(nil)
 
 type audienceStatements struct {
 	installation, list, bound, person *sql.Stmt
-	targets, everybody, tagged        *sql.Stmt
+	targets, targetsOf                *sql.Stmt
+	everybody, tagged                 *sql.Stmt
 
 	known                     *sql.Stmt
 	enter, update, remove     *sql.Stmt
@@ -33,7 +34,7 @@ type audienceStatements struct {
 	removeDestinations        *sql.Stmt
 	putTag, removeTag         *sql.Stmt
 	alias, enterAlias         *sql.Stmt
-	rule, undo                *sql.Stmt
+	rule, accept, undo, sweep *sql.Stmt
 }
 
 // What is read of installations and their destinations, in the order of
@@ -61,9 +62,10 @@ func prepareAudience(p *preparer) audienceStatements {
 		bound: p.stmt("SELECT next FROM audiences WHERE app = ?"),
 		person: p.stmt("SELECT i.ordinal FROM aliases a JOIN installations i ON i.app = a.app AND i.person = a.person" +
 			" WHERE a.app = ? AND a.label = ? AND a.id = ? ORDER BY i.ordinal LIMIT ?"),
-		targets: p.stmt("SELECT d.ordinal, " + destinationColumns + " FROM destinations d" +
-			" WHERE d.app = ? AND d.ordinal BETWEEN ? AND ? AND d.kind = ? AND d.environment BETWEEN ? AND ?" +
-			" ORDER BY d.ordinal, d.kind, d.name, d.environment"),
+		targets: p.stmt("SELECT " + targetColumns + " FROM destinations d" +
+			" WHERE d.app = ? AND d.ordinal BETWEEN ? AND ? AND d.kind = ? AND d.environment BETWEEN ? AND ? ORDER BY d.ordinal"),
+		targetsOf: p.stmt("SELECT " + targetColumns + " FROM json_each(?) o CROSS JOIN destinations d" +
+			" WHERE d.app = ? AND d.ordinal = o.value AND d.kind = ? AND d.environment BETWEEN ? AND ?"),
 		everybody: p.stmt("SELECT DISTINCT ordinal FROM destinations WHERE app = ? AND ordinal >= ? AND ordinal < ? AND " + reached + " ORDER BY ordinal"),
 		tagged: p.stmt("SELECT t.ordinal FROM tags t WHERE t.app = ? AND t.ordinal >= ? AND t.ordinal < ?" +
 			" AND EXISTS (SELECT 1 FROM destinations WHERE app = t.app AND ordinal = t.ordinal AND " + reached + ")" +
@@ -91,8 +93,11 @@ func prepareAudience(p *preparer) audienceStatements {
 
 		rule: p.stmt("UPDATE destinations SET state = ?, registered = ?, accepted = ?, reason = ?, reason_at = ?, strikes = ?, judged_by = ?" +
 			ofDestination + " AND value = ? AND registered IS ?"),
+		accept: p.stmt(acceptMany),
 		undo: p.stmt("UPDATE destinations SET state = 0, reason = '', reason_at = NULL, strikes = 0, judged_by = NULL" +
 			" WHERE app = ? AND judged_by = ?"),
+		sweep: p.stmt("DELETE FROM destinations WHERE (app, ordinal, kind, name, environment) IN" +
+			" (SELECT app, ordinal, kind, name, environment FROM destinations WHERE state = 2 AND reason_at < ? ORDER BY reason_at LIMIT ?)"),
 	}
 }
 
@@ -286,37 +291,6 @@ func (a *Audience) Select(ctx context.Context, app audience.AppNumber, s audienc
 		err = f(chunk, members)
 	}
 	return err
-}
-
-// Targets implements audience.Store.
-func (a *Audience) Targets(ctx context.Context, app audience.AppNumber, c audience.Chunk, m *audience.Members, u audience.Use) (all []audience.Target, err error) {
-	from, to, some := audience.Ordinal(0), audience.Ordinal(0), false
-	for _, slot := range m.All() {
-		if to = c.Ordinal(slot); !some {
-			from, some = to, true
-		}
-	}
-	if !some {
-		return nil, nil
-	}
-	first, last := environments(u)
-	rows, err := a.read.targets.QueryContext(ctx, app, from, to, string(u.Kind), first, last)
-	if err != nil {
-		return nil, fault(a.db.path, err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	var d destinationRow
-	var o audience.Ordinal
-	into := append([]any{&o}, d.scanned()...)
-	for rows.Next() {
-		if err := rows.Scan(into...); err != nil {
-			return nil, fault(a.db.path, err)
-		}
-		if m.Has(o.Slot()) {
-			all = append(all, audience.Target{Ordinal: o, Destination: d.destination()})
-		}
-	}
-	return all, fault(a.db.path, rows.Err())
 }
 
 // digestOf returns what a device token is found by. It need not be the only one

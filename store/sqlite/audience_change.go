@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/heraldpush/herald/provider/audience"
 )
@@ -206,44 +207,24 @@ func (a *Audience) remove(ctx context.Context, app audience.AppNumber, i *enroll
 	)
 }
 
-// rulingsATurn bounds the rulings that are carried out while others wait.
-const rulingsATurn = 256
-
-// Rule implements audience.Store.
-func (a *Audience) Rule(ctx context.Context, app audience.AppNumber, rulings []audience.Ruling) error {
-	for some := range slices.Chunk(rulings, rulingsATurn) {
-		err := a.db.writer.change(ctx, func(ctx context.Context) error {
-			for n := range some {
-				if err := a.rule(ctx, app, &some[n]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *Audience) rule(ctx context.Context, app audience.AppNumber, r *audience.Ruling) error {
-	args, err := standingArgs(&r.After)
-	if err != nil {
-		return err
-	}
-	registered, err := nanoseconds(r.Standing.RegisteredAt)
-	if err != nil {
-		return err
-	}
-	args = append(args, app, r.Ordinal, string(r.Kind), r.Name, r.Environment, []byte(r.DeviceToken), registered)
-	return a.carryOut(ctx, change{a.written.rule, args})
-}
-
 // Undo implements audience.Store.
-func (a *Audience) Undo(ctx context.Context, app audience.AppNumber, message [16]byte) (n int, err error) {
+func (a *Audience) Undo(ctx context.Context, app audience.AppNumber, message [16]byte) (int, error) {
+	return a.affected(ctx, change{a.written.undo, []any{app, message[:]}})
+}
+
+// Sweep implements audience.Store.
+func (a *Audience) Sweep(ctx context.Context, before time.Time, limit int) (int, error) {
+	at, err := nanoseconds(before)
+	if err != nil {
+		return 0, err
+	}
+	return a.affected(ctx, change{a.written.sweep, []any{at, limit}})
+}
+
+// affected carries out a change, and returns how many rows it has changed.
+func (a *Audience) affected(ctx context.Context, c change) (n int, err error) {
 	err = a.db.writer.change(ctx, func(ctx context.Context) error {
-		done, err := a.written.undo.ExecContext(ctx, app, message[:])
+		done, err := c.stmt.ExecContext(ctx, c.args...)
 		if err != nil {
 			return fault(a.db.path, err)
 		}

@@ -171,6 +171,8 @@ CREATE TABLE message_parts ( -- of what is too large to be stored at once
 	failures BLOB NOT NULL,
 	PRIMARY KEY (message, last)
 ) STRICT;
+`, `
+CREATE INDEX destinations_gone ON destinations (reason_at) WHERE state = 2;
 `}
 
 // VersionError says that a database was written by a later version of Herald.
