@@ -10,7 +10,7 @@ type Answered struct {
 	// Operation is what was asked for, as the OpenAPI document calls it; empty where
 	// that is nothing there is.
 	Operation string
-	// Status is that of the answer; 0 where who asked was gone.
+	// Status is that of the answer, whether somebody was there to read it or not.
 	Status int
 	// Took is the time from the head of the request to the end of the answer.
 	Took time.Duration

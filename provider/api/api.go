@@ -23,9 +23,10 @@ import (
 
 // Times for a request.
 const (
-	// requestTimeout is how long one may take, from its first byte to the last of its
-	// answer.
+	// requestTimeout is how long one may take, from its head to its answer.
 	requestTimeout = 60 * time.Second
+	// answerTimeout is how much longer it may take to hand over the answer.
+	answerTimeout = 10 * time.Second
 	// maxQueryBytes bounds a query.
 	maxQueryBytes = 8 << 10
 )
@@ -140,7 +141,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // are no deadlines, as in tests, there is nothing to extend.
 func (a *API) extend(w http.ResponseWriter) {
 	c, until := http.NewResponseController(w), time.Now().Add(requestTimeout)
-	if err := errors.Join(c.SetReadDeadline(until), c.SetWriteDeadline(until)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := errors.Join(c.SetReadDeadline(until), c.SetWriteDeadline(until.Add(answerTimeout))); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		a.log.Debug("deadline of a request was not set", errorAttr(err))
 	}
 }
@@ -325,11 +326,13 @@ func (s answer) render() (out rendered, err error) {
 // refuse answers with an error. What the one who asks cannot mend is logged here, and
 // stays here. op is nil for what is no operation.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, op *operation, id string, err error) {
-	if errors.Is(r.Context().Err(), context.Canceled) {
-		return // who asked is gone
-	}
 	p := asProblem(err)
-	if p == nil {
+	switch {
+	case p != nil:
+	case errors.Is(r.Context().Err(), context.Canceled):
+		// Who asked is gone, it seems; net/http would say 200 where nothing is said.
+		p = newProblem(CodeTimeout, "it was given up").after(time.Second)
+	default:
 		name := ""
 		if op != nil {
 			name = op.id // not the path: it may have device tokens

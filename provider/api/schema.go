@@ -149,6 +149,7 @@ func (all *schemas) object(t reflect.Type) (schema, error) {
 		if f.about != "" {
 			s["description"] = f.about
 		}
+		maps.Copy(s, members[t][f.name])
 		properties[f.name] = s
 		if !f.optional {
 			required = append(required, f.name)
