@@ -6,6 +6,10 @@
 // those that a newer one of the same device and topic replaced
 // (docs/protocol/provider.md#storage).
 //
+// The push server of an app's team is killed likewise, while it freezes, sends and
+// accounts for messages to everybody, against the whole push service: what it has
+// answered with 202 is taken for each installation exactly once.
+//
 // It holds tests only. HERALD_LONG=1 has them kill a hundred times instead of
 // ten.
 package crash

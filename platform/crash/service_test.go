@@ -34,7 +34,9 @@ const environment = apns.Production
 const serviceVariable = "HERALD_TEST_CRASH_SERVICE"
 
 func TestMain(m *testing.M) {
-	for variable, part := range map[string]func(context.Context, string) error{serviceVariable: serve, deviceVariable: beDevices} {
+	for variable, part := range map[string]func(context.Context, string) error{
+		serviceVariable: serve, deviceVariable: beDevices, pushServerVariable: bePushServer,
+	} {
 		dir := os.Getenv(variable)
 		if dir == "" {
 			continue
