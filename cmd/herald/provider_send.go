@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -302,17 +303,18 @@ func hasEnded(m api.Message) bool { return !m.EndedAt.IsZero() || m.State == "pa
 
 // progressOf says how far a message has come.
 func progressOf(m api.Message) string {
+	var b strings.Builder
 	n := m.Counts
-	text := fmt.Sprintf("%s: %d of %d accepted", m.State, n.Accepted, n.Targeted)
+	fmt.Fprintf(&b, "%s: %d of %d accepted", m.State, n.Accepted, n.Targeted)
 	for _, part := range []struct {
 		n    int
 		word string
 	}{{n.Rejected, "rejected"}, {n.Expired, "expired"}, {n.Pending, "pending"}} {
 		if part.n > 0 {
-			text += fmt.Sprintf(", %d %s", part.n, part.word)
+			fmt.Fprintf(&b, ", %d %s", part.n, part.word)
 		}
 	}
-	return text
+	return b.String()
 }
 
 // outcome returns an error unless all were accepted.

@@ -132,7 +132,7 @@ func open(ctx context.Context, cfg Config, f *folder.Folder) (_ *service, err er
 	if !cfg.TraceOff {
 		kept := cfg.Trace
 		kept.Dir, kept.Logger = f.Path(folder.TraceDir), cfg.Logger.With(slog.String("room", "trace"))
-		if s.trace, err = trace.Open(kept); err != nil {
+		if s.trace, err = trace.Open(kept); err != nil { //nolint:contextcheck // Close ends it
 			return nil, err
 		}
 	}
