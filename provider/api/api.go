@@ -19,6 +19,7 @@ import (
 
 	"github.com/heraldpush/herald/provider"
 	"github.com/heraldpush/herald/provider/account"
+	"github.com/heraldpush/herald/provider/event"
 )
 
 // Times for a request.
@@ -37,6 +38,10 @@ type Config struct {
 	Server *provider.PushServer
 	// Book has the apps, the credentials and the API keys. Required.
 	Book *account.Book
+	// Events is the log of what happened. Nil: it is not kept.
+	Events *event.Log
+	// Webhooks are where it is posted. Nil: there are none.
+	Webhooks *event.Caller
 	// Rates are how many requests a key may make. The zero value has the defaults.
 	Rates Rates
 	// Health says how the provider is. Nil: it is well as long as it answers.
@@ -54,6 +59,8 @@ type Config struct {
 type API struct {
 	server   *provider.PushServer
 	book     *account.Book
+	events   *event.Log    // or nil
+	webhooks *event.Caller // or nil
 	health   func(ctx context.Context) Health
 	answered func(Answered)
 	log      *slog.Logger
@@ -69,7 +76,7 @@ func New(cfg Config) (*API, error) {
 		return nil, errors.New("API: Server and Book are required")
 	}
 	a := &API{
-		server: cfg.Server, book: cfg.Book, health: cfg.Health, answered: cfg.Answered, log: cfg.Logger,
+		server: cfg.Server, book: cfg.Book, events: cfg.Events, webhooks: cfg.Webhooks, health: cfg.Health, answered: cfg.Answered, log: cfg.Logger,
 		rates: newLimiter(cfg.Rates), tracer: newTracer(cfg.Spans),
 	}
 	if a.log == nil {
@@ -95,6 +102,8 @@ func operations() []operation {
 		rawOperations(),
 		lineOperations(),
 		keyOperations(),
+		eventOperations(),
+		webhookOperations(),
 		auditOperations(),
 		[]operation{healthOperation(), openAPIOperation()},
 	)

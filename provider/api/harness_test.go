@@ -22,8 +22,10 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/internal/memnet"
 	"github.com/heraldpush/herald/provider"
 	"github.com/heraldpush/herald/provider/account"
+	"github.com/heraldpush/herald/provider/event"
 	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/store/memory"
 	"github.com/heraldpush/herald/store/pebble"
@@ -41,6 +43,8 @@ type world struct {
 	server *provider.PushServer
 	book   *account.Book
 	outbox outbox.Store
+	events *event.Log
+	roll   *event.Roll
 	admin  string // the text of the key
 	log    *bytes.Buffer
 	// gateway is what is answered when credentials are checked; what it has not is
@@ -69,6 +73,12 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	var err error
 	w.book, err = account.Open(t.Context(), account.Config{Store: memory.NewAccount(), Checker: w})
 	must(err)
+	w.events, err = event.OpenLog(t.Context(), memory.NewEvent())
+	must(err)
+	w.roll, err = event.OpenRoll(t.Context(), event.RollConfig{Book: w.book, Log: w.events})
+	must(err)
+	caller, err := event.NewCaller(event.CallerConfig{Roll: w.roll, Log: w.events, Dial: new(memnet.Network).DialContext})
+	must(err)
 	o, err := pebble.OpenOutboxInMemory()
 	must(err)
 	w.outbox = o
@@ -77,7 +87,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	w.server, err = provider.New(provider.Config{Book: w.book, Audience: memory.NewAudience(), Outbox: o, Logger: logger})
 	must(err)
 	cfg := Config{
-		Server: w.server, Book: w.book, Logger: logger,
+		Server: w.server, Book: w.book, Events: w.events, Webhooks: caller, Logger: logger,
 		Rates: Rates{Rest: Rate{PerSecond: -1}, Register: Rate{PerSecond: -1}, Send: Rate{PerSecond: -1}},
 	}
 	if change != nil {

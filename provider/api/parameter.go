@@ -7,6 +7,7 @@ import (
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/event"
 	"github.com/heraldpush/herald/provider/outbox"
 )
 
@@ -23,6 +24,7 @@ var pathParameters = map[string]parameter{
 	"credential":   pathParameter[account.CredentialID]("credential", "The credential."),
 	"key":          pathParameter[account.KeyID]("key", "The ID of the API key: its beginning."),
 	"installation": pathParameter[audience.InstallationID]("installation", "The installation, in the app's own words."),
+	"webhook":      pathParameter[event.WebhookID]("webhook", "The webhook."),
 	"label":        {name: "label", about: "Of what kind the alias is, such as external_id.", form: schema{"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}},
 	"person":       {name: "person", about: "The alias of the person.", form: schema{"type": "string", "minLength": 1}},
 	"environment":  pathParameter[apns.Environment]("environment", "The environment."),

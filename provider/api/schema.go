@@ -9,11 +9,14 @@ import (
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/event"
 	"github.com/heraldpush/herald/provider/outbox"
 )
 
 // schema is a JSON Schema (draft 2020-12), as OpenAPI 3.1 has it.
 type schema map[string]any
+
+var appIDType = reflect.TypeFor[account.AppID]()
 
 // texts have the schemas of what is a string in JSON and means something.
 var texts = map[reflect.Type]schema{
@@ -49,6 +52,12 @@ var texts = map[reflect.Type]schema{
 		audience.KindPushToTalk, audience.KindWidgets, audience.KindControls, audience.KindPushToStart, audience.KindActivity),
 
 	reflect.TypeFor[outbox.MessageID](): {"type": "string", "pattern": "^msg_[0-9A-HJKMNP-TV-Z]{26}$", "description": "The ID of a message."},
+
+	reflect.TypeFor[event.ID]():        {"type": "string", "pattern": "^evt_[a-z2-7]{26}$"},
+	reflect.TypeFor[event.WebhookID](): {"type": "string", "pattern": "^wh_[a-z2-7]{20}$"},
+	// New ones may come, so it is no enum.
+	reflect.TypeFor[event.Kind]():  {"type": "string", "pattern": `^[a-z_]+\.[a-z_]+$`, "examples": []event.Kind{event.MessageDone}},
+	reflect.TypeFor[event.State](): enum("Whether events are posted there.", event.Active, event.Paused),
 
 	reflect.TypeFor[Code](): codeSchema(),
 }

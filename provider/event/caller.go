@@ -56,6 +56,9 @@ func NewCaller(cfg CallerConfig) (*Caller, error) {
 	return &Caller{cfg: cfg, http: newClient(cfg)}, nil
 }
 
+// Roll returns the webhooks that are called.
+func (c *Caller) Roll() *Roll { return c.cfg.Roll }
+
 // Run posts until ctx ends; then it takes up no other delivery, and returns when
 // those under way have ended, after a few seconds at most.
 func (c *Caller) Run(ctx context.Context) {

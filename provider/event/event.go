@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,6 +112,9 @@ var Kinds = [...]Kind{
 	CredentialRefused, CredentialProven, CredentialExpiring,
 	SendingStalled, SendingRecovered, WebhookPaused,
 }
+
+// Known reports whether k is one of Kinds.
+func (k Kind) Known() bool { return slices.Contains(Kinds[:], k) }
 
 // newEvent returns an event with its body as JSON.
 func newEvent(id ID, at time.Time, app account.AppID, kind Kind, subject string, body any) (Event, error) {

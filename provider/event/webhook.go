@@ -65,7 +65,7 @@ func (s *WebhookSpec) check(known func(account.AppID) bool, plain bool) error {
 		faults.Add("/kinds", audience.TooMany, fmt.Sprintf("%d, there are %d kinds", len(s.Kinds), len(Kinds)))
 	} else {
 		for n, k := range s.Kinds {
-			if !slices.Contains(Kinds[:], k) {
+			if !k.Known() {
 				faults.Add(fmt.Sprint("/kinds/", n), audience.Unknown, "no kind of event, such as "+string(MessageDone))
 			}
 		}
