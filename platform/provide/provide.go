@@ -11,6 +11,7 @@ import (
 	"github.com/heraldpush/herald/provider"
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/api"
+	"github.com/heraldpush/herald/provider/event"
 	"github.com/heraldpush/herald/store/pebble"
 	"github.com/heraldpush/herald/store/sqlite"
 	"github.com/heraldpush/herald/trace"
@@ -100,12 +101,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 // service is the push server over a folder's stores.
 type service struct {
-	book    *account.Book
-	outbox  *pebble.Outbox
-	trace   *trace.Recorder // nil: nothing is kept
-	push    *provider.PushServer
-	metrics *metrics
-	door    *door
+	book     *account.Book
+	outbox   *pebble.Outbox
+	trace    *trace.Recorder // nil: nothing is kept
+	events   *event.Log
+	webhooks *event.Caller
+	push     *provider.PushServer
+	metrics  *metrics
+	door     *door
 }
 
 // open opens the stores of a folder, and makes the push server over them.
@@ -113,10 +116,16 @@ func open(ctx context.Context, cfg Config, f *folder.Folder) (_ *service, err er
 	db := f.Provider()
 	s := &service{metrics: newMetrics()}
 	gateway := s.metrics.watch(cfg.Gateway)
+	if s.events, err = event.OpenLog(ctx, db.Events()); err != nil {
+		return nil, err
+	}
 	s.book, err = account.Open(ctx, account.Config{
-		Store: db.Account(), Sealer: f.Sealer(), Checker: provider.NewChecker(cfg.Gateway), Logger: cfg.Logger,
+		Store: db.Account(), Sealer: f.Sealer(), Checker: provider.NewChecker(cfg.Gateway), Turned: s.events.Turned, Logger: cfg.Logger,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if s.webhooks, err = newWebhooks(ctx, s.book, s.events, cfg.Logger); err != nil {
 		return nil, err
 	}
 	box, err := f.OpenOutbox(cfg.Logger)
@@ -143,16 +152,29 @@ func open(ctx context.Context, cfg Config, f *folder.Folder) (_ *service, err er
 	return s, nil
 }
 
+// newWebhooks returns what calls the webhooks that the book has.
+func newWebhooks(ctx context.Context, b *account.Book, l *event.Log, logger *slog.Logger) (*event.Caller, error) {
+	roll, err := event.OpenRoll(ctx, event.RollConfig{Book: b, Log: l})
+	if err != nil {
+		return nil, err
+	}
+	return event.NewCaller(event.CallerConfig{Roll: roll, Log: l, Logger: logger})
+}
+
 // join makes the push server and its API.
 func (s *service) join(cfg Config, db *sqlite.Database, gateway provider.Gateway) (err error) {
 	s.push, err = provider.New(provider.Config{
-		Book: s.book, Audience: db.Audience(), Outbox: s.metrics.count(s.outbox, s.book), Gateway: gateway, Trace: s.trace, Logger: cfg.Logger,
+		Book: s.book, Audience: db.Audience(), Outbox: s.metrics.count(s.outbox, s.book), Gateway: gateway,
+		Events: s.events, Webhooks: s.webhooks, Trace: s.trace, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return err
 	}
 	s.metrics.observe(s)
-	handler, err := api.New(api.Config{Server: s.push, Book: s.book, Health: s.health, Answered: s.metrics.answered, Logger: cfg.Logger})
+	handler, err := api.New(api.Config{
+		Server: s.push, Book: s.book, Events: s.events, Webhooks: s.webhooks,
+		Health: s.health, Answered: s.metrics.answered, Logger: cfg.Logger,
+	})
 	if err != nil {
 		return err
 	}
