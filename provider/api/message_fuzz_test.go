@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/provider/audience"
 )
 
@@ -40,7 +39,7 @@ func FuzzMessageRequest(f *testing.F) {
 			if refused == nil && m.Payload != nil && string(o.Notification.Payload) != string(m.Payload) {
 				t.Errorf("the payload %q became %q", m.Payload, o.Notification.Payload)
 			}
-			if refused == nil && m.Content != nil && !apns.Payload(o.Notification.Payload).IsObject() {
+			if refused == nil && m.Content != nil && !o.Notification.Payload.IsObject() {
 				t.Errorf("content became %q", o.Notification.Payload)
 			}
 			err = m.point(refused)
