@@ -68,7 +68,7 @@ func play(t *testing.T, f func(w *world)) {
 		w.must(err)
 		defer record.Close()
 		w.PushServer, err = provider.New(provider.Config{
-			Book: w.book, Audience: w.audience, Outbox: w.outbox, Gateway: reach, Trace: record, Events: w.events, Logger: slog.New(slog.DiscardHandler),
+			Book: w.book, Audience: w.audience, Outbox: w.outbox, Archive: memory.NewArchive(), Gateway: reach, Trace: record, Events: w.events, Logger: slog.New(slog.DiscardHandler),
 		})
 		w.must(err)
 		w.app(shop, bundleID)

@@ -16,11 +16,7 @@ func (p *PushServer) Message(ctx context.Context, app account.AppID, id outbox.M
 	if err != nil {
 		return outbox.Message{}, err
 	}
-	m, err := p.outbox.Message(ctx, id)
-	if err == nil && m.App != a.Number {
-		err = outbox.ErrNotFound
-	}
-	return m, err
+	return p.history.message(ctx, a.Number, id)
 }
 
 // Pause stops sending a message until Resume. The error may wrap
@@ -41,15 +37,22 @@ func (p *PushServer) Cancel(ctx context.Context, app account.AppID, id outbox.Me
 }
 
 func (p *PushServer) step(ctx context.Context, app account.AppID, id outbox.MessageID, e outbox.Event) (outbox.Message, error) {
-	if _, err := p.Message(ctx, app, id); err != nil {
-		return outbox.Message{}, err
-	}
-	m, err := p.outbox.Step(ctx, id, e, nil, now())
+	m, err := p.Message(ctx, app, id)
 	if err != nil {
 		return outbox.Message{}, err
 	}
+	stepped, err := p.outbox.Step(ctx, id, e, nil, now())
+	switch {
+	case errors.Is(err, outbox.ErrNotFound): // it is in the archive: it has ended
+		if m, err = p.Message(ctx, app, id); err == nil {
+			_, err = m.Step(e, now())
+		}
+		return outbox.Message{}, err
+	case err != nil:
+		return outbox.Message{}, err
+	}
 	p.wake()
-	return m, nil
+	return stepped, nil
 }
 
 // Undo makes the device tokens good again that the answers to a message called bad
@@ -79,7 +82,7 @@ func (p *PushServer) Failures(ctx context.Context, app account.AppID, id outbox.
 	if err != nil {
 		return nil, err
 	}
-	found, err := p.outbox.Failures(ctx, id, after, limit)
+	found, err := p.history.failures(ctx, m.App, id, after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +90,7 @@ func (p *PushServer) Failures(ctx context.Context, app account.AppID, id outbox.
 	var of rankings
 	for _, f := range found {
 		failure := MessageFailure{ShardFailure: f}
-		s, err := of.shard(ctx, p.outbox, id, f.Shard)
+		s, err := of.shard(ctx, &p.history, &m, f.Shard)
 		switch {
 		case err != nil:
 			return nil, err
@@ -113,12 +116,12 @@ type rankings struct {
 }
 
 // shard returns a shard of a message, nil if there is none.
-func (r *rankings) shard(ctx context.Context, from outbox.Reader, id outbox.MessageID, number uint32) (*outbox.Shard, error) {
+func (r *rankings) shard(ctx context.Context, from *history, m *outbox.Message, number uint32) (*outbox.Shard, error) {
 	if r.last != nil && r.last.Number == number {
 		return r.last, nil
 	}
 	r.last, r.slots = nil, nil
-	some, err := from.Shards(ctx, id, number, 1)
+	some, err := from.shards(ctx, m.App, m.ID, number, 1)
 	if err != nil || len(some) == 0 || some[0].Number != number {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/apnsclient"
@@ -32,8 +33,8 @@ func (g Gateway) config(e apns.Environment) apnsclient.Config {
 	return cfg
 }
 
-// Config says of what a PushServer is made. Book, Audience and Outbox are
-// required, and remain the caller's to close after Run has returned.
+// Config says of what a PushServer is made. Book, Audience and Outbox are required,
+// and with Archive remain the caller's to close after Run has returned.
 type Config struct {
 	// Book has the apps, their credentials, and the keys of the API.
 	Book *account.Book
@@ -41,6 +42,12 @@ type Config struct {
 	Audience audience.Store
 	// Outbox keeps the messages until they have ended.
 	Outbox outbox.Store
+	// Archive keeps the messages that have ended. Nil leaves them in the outbox, which
+	// grows.
+	Archive outbox.Archive
+	// Retention is how long the archive keeps a message after its end. Zero means 90
+	// days.
+	Retention time.Duration
 	// Gateway says how the push service is reached.
 	Gateway Gateway
 	// Trace keeps what became of each push, for Story: a recorder of the provider's
@@ -57,6 +64,9 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// retention is how long the archive keeps a message if nothing else is said.
+const retention = 90 * 24 * time.Hour
+
 // PushServer is a push server. Its methods are safe for concurrent use.
 type PushServer struct {
 	book       *account.Book
@@ -66,6 +76,8 @@ type PushServer struct {
 	roads      *roads
 	dispatcher *dispatch.Dispatcher
 	freezer    *freezer
+	archivist  *archivist // nil: there is no archive
+	history    history
 	reporter   *reporter     // nil: there is no log of events
 	webhooks   *event.Caller // or nil
 	logger     *slog.Logger
@@ -77,6 +89,11 @@ func New(cfg Config) (*PushServer, error) {
 		return nil, errors.New("push server: book, audience and outbox are required")
 	}
 	p := &PushServer{book: cfg.Book, audience: cfg.Audience, outbox: cfg.Outbox, trace: cfg.Trace, logger: cmp.Or(cfg.Logger, slog.Default())}
+	p.history = history{cfg.Outbox, cfg.Archive}
+	if cfg.Archive != nil {
+		p.archivist = newArchivist(cfg.Outbox, cfg.Archive, cmp.Or(cfg.Retention, retention), p.logger)
+		p.outbox = &outboxWatch{p.outbox, p.archivist.Wake}
+	}
 	p.webhooks = cfg.Webhooks
 	if cfg.Events != nil {
 		t := &teller{log: cfg.Events, book: cfg.Book, logger: p.logger}
@@ -108,6 +125,9 @@ func (p *PushServer) Run(ctx context.Context) error {
 	loops := []loop{
 		{"dispatcher", p.dispatcher.Run},
 		{"freezer", p.freezer.Run},
+	}
+	if p.archivist != nil {
+		loops = append(loops, loop{"archivist", p.archivist.Run})
 	}
 	if p.reporter != nil {
 		loops = append(loops, loop{"reporter", p.reporter.Run})

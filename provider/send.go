@@ -60,8 +60,18 @@ func (p *PushServer) Send(ctx context.Context, app account.AppID, o Order) (Sent
 	}
 	if !repeated {
 		p.wake()
+		return Sent{m, false}, nil
 	}
-	return Sent{m, repeated}, nil
+	if m.App == 0 { // its ID alone was left in the outbox
+		archived, err := p.history.message(ctx, a.Number, m.ID)
+		if err != nil && !errors.Is(err, outbox.ErrNotFound) {
+			return Sent{}, err
+		}
+		if err == nil {
+			m = archived
+		}
+	}
+	return Sent{m, true}, nil
 }
 
 // traceParent returns the traceparent of what a call belongs to, empty for nothing.

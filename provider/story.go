@@ -48,7 +48,7 @@ func (p *PushServer) Outcome(ctx context.Context, app account.AppID, id outbox.M
 	}
 	var of rankings
 	chunk, slot := o.Installation.Ordinal.Chunk(), o.Installation.Ordinal.Slot()
-	s, err := of.shard(ctx, p.outbox, id, uint32(chunk))
+	s, err := of.shard(ctx, &p.history, &m, uint32(chunk))
 	if err != nil || s == nil || s.Members == nil || !s.Members.Has(slot) {
 		return o, err
 	}
@@ -63,7 +63,7 @@ func (p *PushServer) Outcome(ctx context.Context, app account.AppID, id outbox.M
 	if o.Receipt != outbox.Rejected {
 		return o, nil
 	}
-	failures, err := p.outbox.Failures(ctx, id, outbox.FailureAt{Shard: s.Number, Next: uint32(rank)}, 1)
+	failures, err := p.history.failures(ctx, m.App, id, outbox.FailureAt{Shard: s.Number, Next: uint32(rank)}, 1)
 	if len(failures) > 0 && failures[0].Shard == s.Number && failures[0].Rank == rank {
 		o.Failure = &failures[0].Failure
 	}

@@ -241,7 +241,7 @@ func (d *demo) openProvider(ctx context.Context, log *slog.Logger, serve func(fu
 		return err
 	}
 	d.provider, err = provider.New(provider.Config{
-		Book: d.book, Audience: memory.NewAudience(), Outbox: messages, Gateway: gateway, Logger: log,
+		Book: d.book, Audience: memory.NewAudience(), Outbox: messages, Archive: memory.NewArchive(), Gateway: gateway, Logger: log,
 	})
 	if err != nil {
 		return errors.Join(err, messages.Close())

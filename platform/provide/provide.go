@@ -164,7 +164,7 @@ func newWebhooks(ctx context.Context, b *account.Book, l *event.Log, logger *slo
 // join makes the push server and its API.
 func (s *service) join(cfg Config, db *sqlite.Database, gateway provider.Gateway) (err error) {
 	s.push, err = provider.New(provider.Config{
-		Book: s.book, Audience: db.Audience(), Outbox: s.metrics.count(s.outbox, s.book), Gateway: gateway,
+		Book: s.book, Audience: db.Audience(), Outbox: s.metrics.count(s.outbox, s.book), Archive: db.Archive(), Gateway: gateway,
 		Events: s.events, Webhooks: s.webhooks, Trace: s.trace, Logger: cfg.Logger,
 	})
 	if err != nil {

@@ -84,7 +84,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	w.outbox = o
 	t.Cleanup(func() { must(o.Close()) })
 	logger := slog.New(slog.NewTextHandler(w.log, nil))
-	w.server, err = provider.New(provider.Config{Book: w.book, Audience: memory.NewAudience(), Outbox: o, Logger: logger})
+	w.server, err = provider.New(provider.Config{Book: w.book, Audience: memory.NewAudience(), Outbox: o, Archive: memory.NewArchive(), Logger: logger})
 	must(err)
 	cfg := Config{
 		Server: w.server, Book: w.book, Events: w.events, Webhooks: caller, Logger: logger,

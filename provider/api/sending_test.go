@@ -62,7 +62,7 @@ func (w *sending) open(reach provider.Gateway) {
 	w.t.Cleanup(func() { w.must(o.Close()) })
 	w.outbox = o
 	w.server, err = provider.New(provider.Config{
-		Book: w.book, Audience: memory.NewAudience(), Outbox: o, Gateway: reach, Logger: slog.New(slog.DiscardHandler),
+		Book: w.book, Audience: memory.NewAudience(), Outbox: o, Archive: memory.NewArchive(), Gateway: reach, Logger: slog.New(slog.DiscardHandler),
 	})
 	w.must(err)
 	w.API.server = w.server
