@@ -77,37 +77,54 @@ func (o *toldOutbox) Step(ctx context.Context, id outbox.MessageID, e outbox.Eve
 	case outbox.Start, outbox.Bound:
 		kind = event.MessageStarted
 	case outbox.Extend:
-		if !e.Done { // it was told; at the end it is told again, if nobody was there when it began
-			return m, nil
+		if e.Done { // where nobody was there when it began; otherwise it is the same event
+			kind = event.MessageStarted
 		}
-		kind = event.MessageStarted
 	case outbox.Pause:
 		kind = event.MessagePaused
 	case outbox.Resume:
 		kind = event.MessageResumed
 		o.forget(id)
 	default:
-		return m, nil
 	}
-	told, err := event.OfMessage(o.app(m.App), kind, &m, now)
-	o.addOne(ctx, told, err)
+	if kind != "" {
+		told, err := event.OfMessage(o.app(m.App), kind, &m, now)
+		o.addOne(ctx, told, err)
+	}
+	o.tellEnd(ctx, &m)
 	return m, nil
+}
+
+// tellEnd tells the end of a message, if it has come and is worth it.
+func (o *toldOutbox) tellEnd(ctx context.Context, m *outbox.Message) {
+	if m.State.Ended() && event.Worth(m) {
+		e, err := event.OfEnd(o.app(m.App), m)
+		o.addOne(ctx, e, err)
+	}
 }
 
 // Checkpoint implements outbox.Store.
 func (o *toldOutbox) Checkpoint(ctx context.Context, all []outbox.Progress, now time.Time) ([]outbox.Checked, error) {
 	checked, err := o.Store.Checkpoint(ctx, all, now)
+	ended := make(map[outbox.MessageID]bool)
 	for n := range checked {
-		c := &checked[n]
-		if c.Err != nil || !c.Status.Fuse.Blown || c.Status.Why != outbox.WhyFuse || !o.first(all[n].Message) {
+		c, id := &checked[n], all[n].Message
+		blown := c.Status.Fuse.Blown && c.Status.Why == outbox.WhyFuse
+		if c.Err != nil || ended[id] || !c.Status.State.Ended() && (!blown || !o.first(id)) {
 			continue
 		}
-		m, err := o.Message(ctx, all[n].Message)
-		var told event.Event
-		if err == nil {
-			told, err = event.OfMessage(o.app(m.App), event.MessagePaused, &m, now)
+		m, err := o.Message(ctx, id)
+		switch {
+		case errors.Is(err, outbox.ErrNotFound): // it was told by who removed it
+		case err != nil:
+			o.addOne(ctx, event.Event{}, err)
+		case m.State.Ended():
+			ended[id] = true
+			o.tellEnd(ctx, &m)
+		default:
+			told, err := event.OfMessage(o.app(m.App), event.MessagePaused, &m, now)
+			o.addOne(ctx, told, err)
 		}
-		o.addOne(ctx, told, err)
 	}
 	return checked, err
 }

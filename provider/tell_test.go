@@ -60,18 +60,61 @@ func TestTellsOfMessages(t *testing.T) {
 			w.ended(shop, w.send(shop, "i1")) // nothing is told of its beginning
 		})
 		var got []string
-		for _, e := range w.told(event.MessageStarted, event.MessagePaused, event.MessageResumed) {
+		for _, e := range w.told(event.MessageStarted, event.MessagePaused, event.MessageResumed, event.MessageDone) {
 			var m event.Message
 			w.must(json.Unmarshal(e.Body, &m))
 			which := map[string]string{first.String(): "first", second.String(): "second"}[e.Subject]
 			got = append(got, fmt.Sprint(which, " ", e.Kind, " ", m.State, m.Why))
 		}
 		want := []string{
-			"first message.started snapshotting", "second message.paused pausedasked", "second message.resumed snapshotting",
-			"second message.started snapshotting",
+			"first message.started snapshotting", "first message.done done", "second message.paused pausedasked",
+			"second message.resumed snapshotting", "second message.started snapshotting", "second message.done done",
 		}
 		if !slices.Equal(got, want) {
 			w.t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// What ends is told once, however it ends, but for a few notifications that were all
+// accepted.
+func TestTellsOfTheEnd(t *testing.T) {
+	play(t, func(w *world) {
+		w.key("KEY1111111")
+		w.crowd(20)
+		w.gateway.ReplyTo(tokenOf(1), scripted.Refuse(apns.PayloadEmpty))
+		later := everybody
+		later.StartAt = time.Now().Add(time.Hour)
+		names := make(map[string]string)
+		w.run(func() {
+			send := func(name string, o provider.Order) outbox.MessageID {
+				id := w.order(shop, o)
+				names[id.String()] = name
+				return id
+			}
+			w.ended(shop, send("everybody", everybody))
+			w.ended(shop, w.send(shop, "i0", "i2"))
+			id := w.send(shop, "i1")
+			names[id.String()] = "rejected"
+			w.ended(shop, id)
+			if _, err := w.Cancel(w.t.Context(), shop, send("cancelled", later)); err != nil {
+				w.t.Error(err)
+			}
+			id = send("paused", everybody)
+			if _, err := w.Pause(w.t.Context(), shop, id); err != nil {
+				w.t.Error(err)
+			}
+			w.ended(shop, id) // by its deadline
+		})
+		var got []string
+		for _, e := range w.told(event.MessageDone, event.MessageCancelled, event.MessageExpired, event.MessageFailed) {
+			var m event.Message
+			w.must(json.Unmarshal(e.Body, &m))
+			got = append(got, fmt.Sprint(names[e.Subject], " ", e.Kind, " ", m.Accepted, "/", m.Targeted))
+		}
+		want := []string{"everybody message.done 19/20", "rejected message.done 0/1", "cancelled message.cancelled 0/0"}
+		if len(got) != 4 || !slices.Equal(got[:3], want) || !strings.HasPrefix(got[3], "paused message.expired") {
+			w.t.Errorf("got %q, want %q and one that was paused", got, want)
 		}
 	})
 }
