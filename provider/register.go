@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
 )
@@ -81,6 +82,18 @@ func (p *PushServer) Installations(ctx context.Context, app account.AppID, from 
 		return nil, err
 	}
 	return p.audience.List(ctx, a.Number, from, limit)
+}
+
+// DeviceToken returns where an app has a device token, whatever has become of it. The
+// error may wrap account.ErrNotFound, or audience.ErrNotFound if no installation has
+// it.
+func (p *PushServer) DeviceToken(ctx context.Context, app account.AppID, e apns.Environment, t apns.DeviceToken) (audience.Destination, error) {
+	a, err := p.book.App(app)
+	if err != nil {
+		return audience.Destination{}, err
+	}
+	found, err := p.audience.Find(ctx, a.Number, e, t)
+	return found.Destination, err
 }
 
 // Person returns the installations that a person uses. The error may be an

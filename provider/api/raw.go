@@ -147,6 +147,9 @@ func (a *API) takePush(ctx context.Context, q *request, p *rawPush) (outbox.Mess
 	if err != nil {
 		return outbox.MessageID{}, header, err
 	}
+	if err := a.checkGone(ctx, q.app.ID, o.To.DeviceTokens[0]); err != nil {
+		return outbox.MessageID{}, header, err
+	}
 	sent, err := a.server.Send(ctx, q.app.ID, o)
 	if errors.Is(err, outbox.ErrOtherRequest) {
 		// The ID is used again for something else, which Apple does not mind.
@@ -187,6 +190,25 @@ func (p *rawPush) order(q *request, body []byte, now time.Time) (o provider.Orde
 		}
 	}
 	return o, nil
+}
+
+// checkGone refuses a push to a device token of which the push service has said that
+// it is no longer valid, and that no app has registered since.
+func (a *API) checkGone(ctx context.Context, app account.AppID, to outbox.Addressee) error {
+	d, err := a.server.DeviceToken(ctx, app, to.Environment, to.DeviceToken)
+	switch {
+	case errors.Is(err, audience.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case d.Standing.State != audience.Gone:
+		return nil
+	}
+	why := apns.Reject(d.Standing.Reason, "known to be gone")
+	if why.Status == http.StatusGone {
+		why.Since = d.Standing.ReasonAt
+	}
+	return why
 }
 
 // pushSender is who sends a push: the holder of an API key, or of the key that signed

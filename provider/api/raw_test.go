@@ -7,11 +7,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/apnstest/scripted"
 	"github.com/heraldpush/herald/credential"
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/outbox"
@@ -327,4 +329,33 @@ func TestRejectionOfFull(t *testing.T) {
 	if r.Reason != apns.InternalServerError || !strings.Contains(w.log.String(), "disk") {
 		t.Errorf("got %v, logged %q", r, w.log)
 	}
+}
+
+func TestPushToGone(t *testing.T) {
+	playSending(t, func(w *sending) {
+		t := w.t
+		unregistered, bad, good := w.register("i1"), w.register("i2"), w.register("i3")
+		w.gateway.ReplyTo(unregistered, scripted.Refuse(apns.Unregistered).Since(time.Now().Add(time.Minute)))
+		w.gateway.ReplyTo(bad, scripted.Refuse(apns.BadDeviceToken))
+		w.run(func() {
+			w.send(`{"to":{"installations":["i1","i2","i3"]},"content":{"body":"B"}}`)
+			synctest.Wait()
+		})
+		for _, tt := range []struct {
+			name, target, want string
+		}{
+			{"unregistered", "/sandbox/3/device/" + unregistered.Hex(), "410 {\"reason\":\"Unregistered\",\"timestamp\":946684800000}"},
+			{"bad", "/sandbox/3/device/" + bad.Hex(), "400 {\"reason\":\"BadDeviceToken\"}"},
+			{"good", "/sandbox/3/device/" + good.Hex(), "200"},
+			{"the other environment", "/3/device/" + unregistered.Hex(), "200"},
+		} {
+			if got := strings.TrimSpace(w.push(tt.target, rawBody).said()); got != tt.want {
+				t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+			}
+		}
+		w.register("i1") // again
+		if got := w.push("/sandbox/3/device/"+unregistered.Hex(), rawBody); got.status != http.StatusOK {
+			t.Errorf("registered again: got %s", got.said())
+		}
+	})
 }

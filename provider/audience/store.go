@@ -89,6 +89,10 @@ type Store interface {
 	// members of a chunk, by ordinal.
 	Targets(ctx context.Context, app AppNumber, c Chunk, m *Members, u Use) ([]Target, error)
 
+	// Find returns where an app has a device token, or ErrNotFound if no installation
+	// has it.
+	Find(ctx context.Context, app AppNumber, e apns.Environment, t apns.DeviceToken) (Target, error)
+
 	// Rule carries out rulings.
 	Rule(ctx context.Context, app AppNumber, rulings []Ruling) error
 

@@ -233,7 +233,38 @@ func (c *crowd) testTokenMoves(t *testing.T) {
 		c.want(t, someApp, "i1", one)
 		c.want(t, someApp, "i2", two)
 		c.want(t, 2, "i1", foreign)
+		c.wantFound(t, someApp, apns.Sandbox, "\xaa", &two)
+		c.wantFound(t, someApp, apns.Production, "\xaa", &one)
+		c.wantFound(t, someApp, apns.Sandbox, "\xbb", &one)
+		c.wantFound(t, 2, apns.Sandbox, "\xaa", &foreign)
+		c.wantFound(t, 2, apns.Sandbox, "\xbb", nil)
+		c.wantFound(t, 3, apns.Sandbox, "\xaa", nil)
+		c.wantFound(t, someApp, apns.Production, "\xbb", nil)
 	})
+	c.remove(t, "i2")
+	c.twice(t, func(t *testing.T) { c.wantFound(t, someApp, apns.Sandbox, "\xaa", nil) })
+}
+
+// wantFound checks what is found by a device token: that of an installation, nil for
+// none.
+func (c *crowd) wantFound(t *testing.T, app audience.AppNumber, e apns.Environment, token apns.DeviceToken, at *audience.Installation) {
+	t.Helper()
+	got, err := c.Find(t.Context(), app, e, token)
+	if at == nil {
+		if !errors.Is(err, audience.ErrNotFound) {
+			t.Errorf("app %d, %v, %x: got %+v, %v, want none", app, e, string(token), got, err)
+		}
+		return
+	}
+	want := audience.Target{Ordinal: at.Ordinal}
+	for _, d := range at.Destinations {
+		if d.Environment == e && d.DeviceToken == token {
+			want.Destination = d
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("app %d, %v, %x: %v (-want +got):\n%s", app, e, string(token), err, diff)
+	}
 }
 
 func (c *crowd) testApps(t *testing.T) {

@@ -162,6 +162,22 @@ func (c *crowd) personOf(aliases []audience.Alias) (person int, err error) {
 	return person, nil
 }
 
+// Find implements audience.Store.
+func (a *Audience) Find(_ context.Context, app audience.AppNumber, e apns.Environment, t apns.DeviceToken) (audience.Target, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := a.crowd(app)
+	o, ok := c.owners[ownedToken{e, t}]
+	if ok {
+		for _, d := range c.byOrdinal[o].Destinations {
+			if d.Environment == e && d.DeviceToken == t {
+				return audience.Target{Ordinal: o, Destination: d}, nil
+			}
+		}
+	}
+	return audience.Target{}, audience.ErrNotFound
+}
+
 // List implements audience.Store.
 func (a *Audience) List(_ context.Context, app audience.AppNumber, from audience.Ordinal, limit int) (all []audience.Installation, err error) {
 	a.mu.Lock()

@@ -23,7 +23,7 @@ var _ audience.Store = (*Audience)(nil)
 type audienceStatements struct {
 	installation, list, bound, person *sql.Stmt
 	targets, targetsOf                *sql.Stmt
-	everybody, tagged                 *sql.Stmt
+	everybody, tagged, find           *sql.Stmt
 
 	known                     *sql.Stmt
 	enter, update, remove     *sql.Stmt
@@ -66,6 +66,8 @@ func prepareAudience(p *preparer) audienceStatements {
 			" WHERE d.app = ? AND d.ordinal BETWEEN ? AND ? AND d.kind = ? AND d.environment BETWEEN ? AND ? ORDER BY d.ordinal"),
 		targetsOf: p.stmt("SELECT " + targetColumns + " FROM json_each(?) o CROSS JOIN destinations d" +
 			" WHERE d.app = ? AND d.ordinal = o.value AND d.kind = ? AND d.environment BETWEEN ? AND ?"),
+		find: p.stmt("SELECT d.ordinal, " + destinationColumns + " FROM destinations d" +
+			" WHERE d.digest = ? AND d.app = ? AND d.environment = ? AND d.value = ? LIMIT 1"),
 		everybody: p.stmt("SELECT DISTINCT ordinal FROM destinations WHERE app = ? AND ordinal >= ? AND ordinal < ? AND " + reached + " ORDER BY ordinal"),
 		tagged: p.stmt("SELECT t.ordinal FROM tags t WHERE t.app = ? AND t.ordinal >= ? AND t.ordinal < ?" +
 			" AND EXISTS (SELECT 1 FROM destinations WHERE app = t.app AND ordinal = t.ordinal AND " + reached + ")" +
@@ -291,6 +293,20 @@ func (a *Audience) Select(ctx context.Context, app audience.AppNumber, s audienc
 		err = f(chunk, members)
 	}
 	return err
+}
+
+// Find implements audience.Store.
+func (a *Audience) Find(ctx context.Context, app audience.AppNumber, e apns.Environment, t apns.DeviceToken) (audience.Target, error) {
+	var d destinationRow
+	var o audience.Ordinal
+	err := a.read.find.QueryRowContext(ctx, digestOf(app, e, t), app, e, []byte(t)).Scan(append([]any{&o}, d.scanned()...)...)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return audience.Target{}, audience.ErrNotFound
+	case err != nil:
+		return audience.Target{}, fault(a.db.path, err)
+	}
+	return audience.Target{Ordinal: o, Destination: d.destination()}, nil
 }
 
 // digestOf returns what a device token is found by. It need not be the only one
