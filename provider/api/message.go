@@ -19,6 +19,7 @@ const (
 
 func messageOperations() []operation {
 	all := []operation{
+		listMessagesOperation(),
 		{
 			id: "sendMessage", method: http.MethodPost, path: messagesPath, group: "messages",
 			summary: "Send a message",

@@ -22,7 +22,7 @@ func FuzzMessageRequest(f *testing.F) {
 	} {
 		f.Add([]byte(body))
 	}
-	op := messageOperations()[0]
+	op := messageOperations()[1]
 	now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		q := &request{op: &op, content: op.in.contents[0], body: body}
