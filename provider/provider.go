@@ -78,6 +78,7 @@ type PushServer struct {
 	freezer    *freezer
 	archivist  *archivist // nil: there is no archive
 	history    history
+	hygiene    *hygiene
 	reporter   *reporter     // nil: there is no log of events
 	webhooks   *event.Caller // or nil
 	logger     *slog.Logger
@@ -108,6 +109,7 @@ func New(cfg Config) (*PushServer, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.hygiene = &hygiene{p.book, p.audience, p.outbox, p.logger}
 	p.freezer = newFreezer(p.outbox, p.audience, p.logger, p.dispatcher.Wake)
 	return p, nil
 }
@@ -125,6 +127,7 @@ func (p *PushServer) Run(ctx context.Context) error {
 	loops := []loop{
 		{"dispatcher", p.dispatcher.Run},
 		{"freezer", p.freezer.Run},
+		{"hygiene", p.hygiene.Run},
 	}
 	if p.archivist != nil {
 		loops = append(loops, loop{"archivist", p.archivist.Run})

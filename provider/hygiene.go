@@ -1,0 +1,112 @@
+package provider
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/heraldpush/herald/provider/account"
+	"github.com/heraldpush/herald/provider/audience"
+	"github.com/heraldpush/herald/provider/outbox"
+)
+
+// hygiene does to device tokens what no answer is the occasion for.
+type hygiene struct {
+	book     *account.Book
+	audience audience.Store
+	outbox   outbox.Store
+	logger   *slog.Logger
+}
+
+// Of the loop.
+const (
+	// sweepEvery is how often device tokens are forgotten that have been gone for long,
+	// and sweepAtOnce how many while others wait for the store.
+	sweepEvery  = time.Hour
+	sweepAtOnce = 256
+	// appsAtOnce and messagesAtOnce are how many are read at once.
+	appsAtOnce     = 256
+	messagesAtOnce = 256
+)
+
+// Run undoes what blown fuses have left, and then forgets device tokens that have
+// been gone for long, every now and then, until ctx ends. The error is that of a
+// store, which ends it too.
+func (h *hygiene) Run(ctx context.Context) error {
+	if err := h.undo(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		h.sweep(ctx, time.Now())
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// undo makes the device tokens good again that a message has called bad whose fuse has
+// blown: the process that saw it may have ended between the two.
+func (h *hygiene) undo(ctx context.Context) error {
+	var after account.AppID
+	for {
+		apps := h.book.Apps(after, appsAtOnce)
+		for _, a := range apps {
+			if err := h.undoApp(ctx, a.Number); err != nil {
+				return err
+			}
+			after = a.ID
+		}
+		if len(apps) < appsAtOnce {
+			return nil
+		}
+	}
+}
+
+func (h *hygiene) undoApp(ctx context.Context, app audience.AppNumber) error {
+	var before outbox.MessageID
+	for {
+		messages, err := h.outbox.List(ctx, app, before, messagesAtOnce)
+		if err != nil {
+			return err
+		}
+		for _, m := range messages {
+			before = m.ID
+			if !m.Fuse.Blown {
+				continue
+			}
+			n, err := h.audience.Undo(ctx, app, m.ID)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				h.logger.Warn("device tokens that a message called bad are good again: its fuse has blown",
+					slog.Any("message", m.ID), slog.Int("device_tokens", n))
+			}
+		}
+		if len(messages) < messagesAtOnce {
+			return nil
+		}
+	}
+}
+
+// sweep forgets the device tokens that are gone for audience.GoneRetention. An error
+// is no harm: it comes again in an hour.
+func (h *hygiene) sweep(ctx context.Context, now time.Time) {
+	total := 0
+	for ctx.Err() == nil {
+		n, err := h.audience.Sweep(ctx, now.Add(-audience.GoneRetention), sweepAtOnce)
+		if err != nil && ctx.Err() == nil {
+			h.logger.Error("device tokens that are gone were not forgotten", slog.Any("error", err))
+		}
+		if total += n; err != nil || n == 0 {
+			break
+		}
+	}
+	if total > 0 {
+		h.logger.Info("device tokens that are gone were forgotten", slog.Int("device_tokens", total))
+	}
+}
