@@ -150,14 +150,14 @@ func (p *PushServer) resolve(ctx context.Context, app audience.AppNumber, to *Re
 func (p *PushServer) ordinals(ctx context.Context, app audience.AppNumber, to *Recipients) (all []audience.Ordinal, err error) {
 	var faults audience.Faults
 	for n, id := range to.Installations {
-		i, err := p.audience.Installation(ctx, app, id)
+		o, err := audience.OrdinalOf(ctx, p.audience, app, id)
 		switch {
 		case errors.Is(err, audience.ErrNotFound):
 			faults.Add(fmt.Sprintf("/to/installations/%d", n), audience.Unknown, "the app has no such installation")
 		case err != nil:
 			return nil, err
 		}
-		all = append(all, i.Ordinal)
+		all = append(all, o)
 	}
 	for n, alias := range to.People {
 		some, err := p.audience.Person(ctx, app, alias, maxOfPerson)

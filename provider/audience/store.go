@@ -104,3 +104,19 @@ type Store interface {
 	// a time, and returns how many it removed: 0 says that there are no more.
 	Sweep(ctx context.Context, before time.Time, limit int) (int, error)
 }
+
+// Locator is a Store that finds the ordinal of an installation for less than all of the
+// installation costs.
+type Locator interface {
+	// Ordinal returns the ordinal of an installation, or ErrNotFound.
+	Ordinal(ctx context.Context, app AppNumber, id InstallationID) (Ordinal, error)
+}
+
+// OrdinalOf returns the ordinal of an installation in a store, or ErrNotFound.
+func OrdinalOf(ctx context.Context, s Store, app AppNumber, id InstallationID) (Ordinal, error) {
+	if l, ok := s.(Locator); ok {
+		return l.Ordinal(ctx, app, id)
+	}
+	i, err := s.Installation(ctx, app, id)
+	return i.Ordinal, err
+}

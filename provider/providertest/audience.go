@@ -103,6 +103,9 @@ func with(deviceToken string, tags ...string) audience.Registration {
 func (c *crowd) want(t *testing.T, app audience.AppNumber, id audience.InstallationID, want audience.Installation) {
 	t.Helper()
 	got, err := c.Installation(t.Context(), app, id)
+	if o, failed := audience.OrdinalOf(t.Context(), c.Store, app, id); o != want.Ordinal || errors.Is(failed, audience.ErrNotFound) != want.IsZero() {
+		t.Errorf("ordinal of %s: got %d, %v, want %d", id, o, failed, want.Ordinal)
+	}
 	if want.IsZero() {
 		if !errors.Is(err, audience.ErrNotFound) {
 			t.Errorf("installation %s: got %+v, %v, want ErrNotFound", id, got, err)

@@ -18,14 +18,17 @@ type Audience struct {
 	batches       batches
 }
 
-var _ audience.Store = (*Audience)(nil)
+var (
+	_ audience.Store   = (*Audience)(nil)
+	_ audience.Locator = (*Audience)(nil)
+)
 
 type audienceStatements struct {
 	installation, list, bound, person *sql.Stmt
 	targets, targetsOf                *sql.Stmt
 	everybody, tagged, find           *sql.Stmt
 
-	known                     *sql.Stmt
+	ordinal                   *sql.Stmt
 	enter, update, remove     *sql.Stmt
 	count, putCount           *sql.Stmt
 	enterDestination          *sql.Stmt
@@ -73,8 +76,8 @@ func prepareAudience(p *preparer) audienceStatements {
 			" AND EXISTS (SELECT 1 FROM destinations WHERE app = t.app AND ordinal = t.ordinal AND " + reached + ")" +
 			" AND t.tag = ? ORDER BY t.ordinal"),
 
-		known: p.stmt("SELECT 1 FROM installations WHERE app = ? AND id = ?"),
-		enter: p.stmt("INSERT INTO installations (person, sequence, created, updated, body, app, ordinal, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+		ordinal: p.stmt("SELECT ordinal FROM installations WHERE app = ? AND id = ?"),
+		enter:   p.stmt("INSERT INTO installations (person, sequence, created, updated, body, app, ordinal, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
 		update: p.stmt("UPDATE installations SET person = ?, sequence = ?, created = ?, updated = ?, body = ?" +
 			" WHERE app = ? AND ordinal = ?"),
 		remove:   p.stmt("DELETE FROM installations WHERE app = ? AND ordinal = ?"),
@@ -202,6 +205,19 @@ func (a *Audience) Installation(ctx context.Context, app audience.AppNumber, id 
 		return audience.Installation{}, err
 	}
 	return i.Installation, nil
+}
+
+// Ordinal implements audience.Locator.
+func (a *Audience) Ordinal(ctx context.Context, app audience.AppNumber, id audience.InstallationID) (o audience.Ordinal, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	// It is short, and to be able to cut it off would take longer.
+	err = a.read.ordinal.QueryRowContext(context.WithoutCancel(ctx), app, string(id)).Scan(&o)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, audience.ErrNotFound
+	}
+	return o, fault(a.db.path, err)
 }
 
 // List implements audience.Store.

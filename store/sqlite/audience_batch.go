@@ -162,7 +162,7 @@ func (a *Audience) carryOutOne(ctx context.Context, p *pending, c *numbers) erro
 // for one that was not there before: most of those are new.
 func (a *Audience) findAgain(ctx context.Context, p *pending) (i enrolled, known bool, err error) {
 	if !p.known {
-		err := a.written.known.QueryRowContext(ctx, p.app, string(p.id)).Scan(new(int))
+		err := a.written.ordinal.QueryRowContext(ctx, p.app, string(p.id)).Scan(new(audience.Ordinal))
 		if errors.Is(err, sql.ErrNoRows) {
 			return enrolled{Installation: audience.Installation{ID: p.id}}, false, nil
 		}
