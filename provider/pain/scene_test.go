@@ -43,7 +43,8 @@ type scene struct {
 	accounts            *memory.Account
 	audience            audience.Store
 	outbox              outbox.Store
-	server              *provider.PushServer // the last that was made
+	mu                  *sync.Mutex
+	server              *provider.PushServer // the last that was made; where several are, guarded by mu
 	logs                *logs
 	tokens              map[account.AppID]map[audience.InstallationID]apns.DeviceToken
 }
@@ -64,7 +65,7 @@ func playWith(t *testing.T, g scripted.Config, f func(s *scene)) {
 		}
 		s := &scene{
 			T: t, production: g.New(t), sandbox: g.New(t), accounts: memory.NewAccount(), audience: memory.NewAudience(), outbox: o,
-			logs: new(logs), tokens: make(map[account.AppID]map[audience.InstallationID]apns.DeviceToken),
+			mu: new(sync.Mutex), logs: new(logs), tokens: make(map[account.AppID]map[audience.InstallationID]apns.DeviceToken),
 		}
 		if s.book, err = account.Open(t.Context(), account.Config{Store: s.accounts}); err != nil {
 			t.Fatal(err)
@@ -88,24 +89,42 @@ func (s *scene) reach(e apns.Environment) apnsclient.Config {
 	return apnsclient.Config{Dial: g.Dial, Roots: g.Roots()}
 }
 
-// run makes a push server of what there is, and runs it until stop is called, which
-// returns its error.
-func (s *scene) run() (stop func() error) {
+// start makes a push server of what there is, and runs it until ctx ends. What it
+// ended with is sent.
+func (s *scene) start(ctx context.Context) <-chan error {
 	s.Helper()
-	var err error
-	s.server, err = provider.New(provider.Config{
+	ended := make(chan error, 1)
+	p, err := provider.New(provider.Config{
 		Book: s.book, Audience: s.audience, Outbox: s.outbox, Gateway: s.reach, Logger: slog.New(slog.NewTextHandler(s.logs, nil)),
 	})
 	if err != nil {
-		s.Fatal(err)
+		s.Error(err)
+		ended <- err
+		return ended
 	}
+	s.mu.Lock()
+	s.server = p
+	s.mu.Unlock()
+	go func() { ended <- p.Run(ctx) }()
+	return ended
+}
+
+// run is start until stop is called, which returns the error.
+func (s *scene) run() (stop func() error) {
+	s.Helper()
 	ctx, cancel := context.WithCancel(s.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.server.Run(ctx) }()
+	ended := s.start(ctx)
 	return func() error {
 		cancel()
 		return <-ended
 	}
+}
+
+// current returns the last push server that was made.
+func (s *scene) current() *provider.PushServer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.server
 }
 
 // running calls f while a push server runs, which is to end without an error.
@@ -224,7 +243,7 @@ func toSome(n int) provider.Order {
 
 func (s *scene) send(app account.AppID, o provider.Order) outbox.MessageID {
 	s.Helper()
-	sent, err := s.server.Send(s.Context(), app, o)
+	sent, err := s.current().Send(s.Context(), app, o)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -233,7 +252,7 @@ func (s *scene) send(app account.AppID, o provider.Order) outbox.MessageID {
 
 func (s *scene) message(app account.AppID, id outbox.MessageID) outbox.Message {
 	s.Helper()
-	m, err := s.server.Message(s.Context(), app, id)
+	m, err := s.current().Message(s.Context(), app, id)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package pain
+
+const raceEnabled = false
