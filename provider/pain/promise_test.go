@@ -225,7 +225,7 @@ func TestPain11LeaseEnds(t *testing.T) {
 // nothing is sent twice.
 func TestPain12TwoSenders(t *testing.T) {
 	play(t, func(s *scene) {
-		const n = 3*audience.ChunkWidth + 1
+		const n = audience.ChunkWidth + 1
 		s.register(shop, 0, n)
 		s.production.Reply(scripted.Accept().Delay(30 * time.Millisecond))
 		other := *s
@@ -235,8 +235,8 @@ func TestPain12TwoSenders(t *testing.T) {
 			id := s.send(shop, everybody())
 			s.accepted(s.ended(shop, id), n)
 			s.meant(all, id, n)
-			if shards, err := s.outbox.Shards(s.Context(), id, 0, 100); err != nil || len(shards) != 4 {
-				s.Errorf("got %d shards, %v, want 4", len(shards), err)
+			if shards, err := s.outbox.Shards(s.Context(), id, 0, 100); err != nil || len(shards) != 2 {
+				s.Errorf("got %d shards, %v, want 2", len(shards), err)
 			}
 		})
 		if err := stop(); err != nil {

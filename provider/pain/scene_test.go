@@ -265,11 +265,13 @@ const patience = 25 * time.Hour
 // until waits for a state of a message.
 func (s *scene) until(app account.AppID, id outbox.MessageID, is func(outbox.Message) bool) outbox.Message {
 	s.Helper()
-	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+	pause := 50 * time.Millisecond
+	for began := time.Now(); ; time.Sleep(pause) {
 		m := s.message(app, id)
 		if is(m) {
 			return m
 		}
+		pause = min(pause*5/4, 2*time.Second)
 		if time.Since(began) > patience {
 			s.Fatalf("the message is %v after %v: %+v", m.State, patience, m.Status)
 		}
