@@ -38,6 +38,10 @@ type Outbox struct {
 	some    chan struct{} // receives when there may be errands
 	stopped chan struct{} // closed when the goroutine has ended
 
+	emptied    chan struct{} // receives when room is to be given back to the disk
+	compacting sync.WaitGroup
+	endCompact context.CancelFunc
+
 	// gate is held for reading by those who read the database, for writing by
 	// Close.
 	gate sync.RWMutex
@@ -53,8 +57,12 @@ type Outbox struct {
 	// ended is a key before which no message is that has ended.
 	ended  []byte
 	recent recents
-	room   diskRoom
-	swept  time.Time // when idempotency keys were last forgotten
+	// messages is how many there are; removed is about how many bytes were removed
+	// since room was given back.
+	messages int
+	removed  uint64
+	room     diskRoom
+	swept    time.Time // when idempotency keys were last forgotten
 }
 
 var _ outbox.Store = (*Outbox)(nil)
@@ -99,7 +107,7 @@ func broken(err error) error {
 func OpenOutbox(dir string, cfg Config) (_ *Outbox, err error) {
 	cfg = cfg.withDefaults()
 	o := &Outbox{
-		dir: dir, cfg: cfg, log: cfg.Logger, some: make(chan struct{}, 1), stopped: make(chan struct{}),
+		dir: dir, cfg: cfg, log: cfg.Logger, some: make(chan struct{}, 1), stopped: make(chan struct{}), emptied: make(chan struct{}, 1),
 		holds: make(map[shardID]hold), lines: make(map[outbox.Queue][]byte),
 		ended: []byte{endedKind}, recent: recents{of: make(map[outbox.MessageID]*recentMessage)},
 	}
@@ -123,6 +131,9 @@ func OpenOutbox(dir string, cfg Config) (_ *Outbox, err error) {
 	if err = cmp.Or(o.begin(), o.fuse.err()); err != nil {
 		return nil, errors.Join(explain(dir, err, nil), o.db.Close())
 	}
+	var ctx context.Context
+	ctx, o.endCompact = context.WithCancel(context.Background())
+	o.compacting.Go(func() { o.compact(ctx) })
 	go o.run()
 	return o, nil
 }
@@ -212,6 +223,10 @@ func (o *Outbox) begin() error {
 		b.Set(outboxFormatKey, binary.BigEndian.AppendUint16([]byte(outboxMagic), outboxFormat), nil),
 		b.Set(epochKey, binary.BigEndian.AppendUint32(nil, o.epoch), nil),
 		o.findLines(b),
+		each(b, []byte{listKind}, []byte{listKind + 1}, func(_, _ []byte) (bool, error) {
+			o.messages++
+			return true, nil
+		}),
 		b.Commit(engine.Sync),
 	); err != nil {
 		return err
@@ -313,6 +328,7 @@ func (o *Outbox) doAll(errands []*errand) {
 		err = o.failure() // the engine is not told of all that fails: see fuse
 	}
 	err = errors.Join(err, b.Close())
+	o.giveBack()
 	for _, e := range errands {
 		if err != nil {
 			e.err = err
@@ -343,6 +359,8 @@ func (o *Outbox) Close() error {
 	default:
 	}
 	<-o.stopped
+	o.endCompact()
+	o.compacting.Wait()
 	o.gate.Lock()
 	defer o.gate.Unlock()
 	err := o.db.Close()

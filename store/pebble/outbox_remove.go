@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"slices"
 
 	engine "github.com/cockroachdb/pebble/v2"
@@ -14,7 +15,8 @@ import (
 // maxRemoved bounds how many messages are removed while others wait.
 const maxRemoved = 256
 
-// Remove implements outbox.Store.
+// Remove implements outbox.Store. When nothing is left, the disk gets back what was
+// used.
 func (o *Outbox) Remove(ctx context.Context, ids ...outbox.MessageID) error {
 	for some := range slices.Chunk(ids, maxRemoved) {
 		err := o.errand(ctx, func(b *engine.Batch) error {
@@ -29,6 +31,7 @@ func (o *Outbox) Remove(ctx context.Context, ids ...outbox.MessageID) error {
 				if err != nil {
 					return err
 				}
+				o.removed += removedBytes + uint64(len(m.Notification.Payload)) + uint64(m.Counts.Targeted) //nolint:gosec // not negative
 			}
 			return nil
 		})
@@ -37,6 +40,44 @@ func (o *Outbox) Remove(ctx context.Context, ids ...outbox.MessageID) error {
 		}
 	}
 	return nil
+}
+
+// Of what is given back to the disk: when about so much was removed, and how much a
+// message takes there but for its payload.
+const (
+	giveBackBytes = 8 << 20
+	removedBytes  = 500
+)
+
+// giveBack has the engine forget, in the background, what was removed, once that is
+// much and nothing is left: else it would wait for others to be written over it.
+func (o *Outbox) giveBack() {
+	if o.removed < giveBackBytes || o.messages > 0 {
+		return
+	}
+	o.removed = 0
+	select {
+	case o.emptied <- struct{}{}:
+	default: // it is at it
+	}
+}
+
+// compact does what giveBack asks for, until Close.
+func (o *Outbox) compact(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-o.emptied:
+		}
+		if o.failure() != nil {
+			return
+		}
+		// All keys of messages are between these; a fault is the fuse's to tell.
+		if err := o.db.Compact(ctx, []byte{0}, []byte{0xff}, false); err != nil && ctx.Err() == nil {
+			o.log.LogAttrs(ctx, slog.LevelWarn, "outbox could not give room back to the disk", slog.Any("error", err))
+		}
+	}
 }
 
 // fewMembers is of how many a message is removed key by key. Of one that has more,
@@ -76,6 +117,7 @@ func (o *Outbox) remove(b *engine.Batch, m *recentMessage) error {
 		err = errors.Join(err, b.Delete(timeKey(endedKind, m.EndedAt, m.ID), nil))
 	}
 	o.recent.remove(m.ID)
+	o.messages--
 	return errors.Join(
 		err,
 		b.Delete(messageKey(intentKind, m.ID), nil),

@@ -57,6 +57,7 @@ func (o *Outbox) enter(b *engine.Batch, m *outbox.Message, intent []byte, shards
 	if err := b.Set(listKey(m.App, m.ID), nil, nil); err != nil {
 		return err
 	}
+	o.messages++
 	kept := &recentMessage{Message: *m}
 	if len(shards) == 1 && !m.Open() {
 		if stored := shards[0].Append(nil); len(stored) <= maxRecentShard {
