@@ -90,7 +90,7 @@ func (m *metrics) observe(s *service) {
 	for e, g := range m.gateways {
 		g.Watch(func() apnsclient.Stats { return s.push.Stats(e) })
 	}
-	m.registry.MustRegister(&present{
+	m.registry.MustRegister(newWebhookGauges(s), &present{
 		service: s,
 		sending: gauge("sending", "Recipients of the shards that are being sent who have no receipt yet."),
 		shards:  gauge("outbox_shards", "Shards in the outbox that wait or are being sent, by lane; counted up to "+strconv.Itoa(backlogLimit)+".", "lane"),
