@@ -18,7 +18,7 @@ type providerCmd struct {
 	Credential   providerCredentialCmd   `cmd:"" help:"Push certificates and keys: add, list, check, delete."`
 	Installation providerInstallationCmd `cmd:"" help:"Installations of an app: add, list, show, delete."`
 	Send         providerSendCmd         `cmd:"" help:"Send a message: to installations, people, a tag, everybody or device tokens."`
-	Message      providerMessageCmd      `cmd:"" help:"Messages: show, pause, resume, cancel, failures."`
+	Message      providerMessageCmd      `cmd:"" help:"Messages: list, show, pause, resume, cancel, failures."`
 	Key          providerKeyCmd          `cmd:"" help:"API keys: add, list, revoke."`
 }
 

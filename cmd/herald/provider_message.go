@@ -15,6 +15,7 @@ import (
 
 // providerMessageCmd is about messages.
 type providerMessageCmd struct {
+	List     providerMessageListCmd     `cmd:"" help:"List messages, the newest first."`
 	Show     providerMessageShowCmd     `cmd:"" help:"Show how far a message has come."`
 	Pause    providerMessagePauseCmd    `cmd:"" help:"Send nothing more of a message until it is resumed."`
 	Resume   providerMessageResumeCmd   `cmd:"" help:"Go on with a message."`
@@ -104,6 +105,37 @@ type providerMessageCancelCmd struct{ messageArg }
 // Run implements the verb.
 func (c providerMessageCancelCmd) Run(ctx context.Context, s streams) error {
 	return c.step(ctx, s, http.MethodPost, ":cancel")
+}
+
+// providerMessageListCmd lists messages.
+type providerMessageListCmd struct {
+	Limit int `default:"20" help:"How many at most. Default: ${default}."`
+	appFlag
+	providerAt
+}
+
+// Run implements the verb.
+func (c providerMessageListCmd) Run(ctx context.Context, s streams) error {
+	if c.Limit < 1 {
+		return usageError("--limit %d: want at least 1", c.Limit)
+	}
+	return c.doFor(ctx, c.App, func(ctx context.Context, at *providerAPI, app account.AppID) error {
+		all, err := listAll[api.Message](ctx, at, endpoint("v1", "apps", string(app), "messages"), c.Limit)
+		if err != nil {
+			return err
+		}
+		return c.print(s, all, func(w io.Writer) error {
+			if len(all) == 0 {
+				_, err := fmt.Fprintln(w, "No messages.")
+				return err
+			}
+			rows := [][]string{{"MESSAGE", "MADE", "FOR", "PROGRESS"}}
+			for _, m := range all {
+				rows = append(rows, []string{m.ID.String(), minute(m.CreatedAt), targetsOf(m), progressOf(m)})
+			}
+			return table(w, rows...)
+		})
+	})
 }
 
 // providerMessageFailuresCmd lists failures.
