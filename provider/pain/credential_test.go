@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,14 +196,14 @@ func TestPain16RefusedKey(t *testing.T) {
 		s.app(bad, "com.example.bad", "REVOKED000")
 		s.register(bad, 0, n)
 		s.register(shop, 0, n)
-		mended := false
-		refused := 0
+		var mended atomic.Bool
+		var refused atomic.Int32
 		s.production.Script(scripted.Script{ // as with all who come with a provider token
 			Streams: 1, Steps: []scripted.Step{{Accepted: 1, Do: scripted.Streams(1000)}},
 		})
 		s.production.OnPush(func(p scripted.Push) scripted.Reply {
-			if p.Value("apns-topic") == "com.example.bad" && !mended {
-				refused++
+			if p.Value("apns-topic") == "com.example.bad" && !mended.Load() {
+				refused.Add(1)
 				return scripted.Refuse(apns.InvalidProviderToken).Delay(10 * time.Millisecond)
 			}
 			return scripted.Accept().Delay(10 * time.Millisecond)
@@ -217,16 +218,16 @@ func TestPain16RefusedKey(t *testing.T) {
 				}
 				time.Sleep(30 * time.Second)
 			}
-			if m := s.message(bad, id); m.Counts.Receipts[outbox.Pending] != n || refused > 200 {
-				s.Errorf("got %+v after %d refusals, want that all wait", m.Status, refused)
+			if m := s.message(bad, id); m.Counts.Receipts[outbox.Pending] != n || refused.Load() > 200 {
+				s.Errorf("got %+v after %d refusals, want that all wait", m.Status, refused.Load())
 			}
-			s.Logf("%d pushes were refused in 180 s", refused)
+			s.Logf("%d pushes were refused in 180 s", refused.Load())
 			for i := range n {
 				if got := s.standing(bad, i); got.State != 0 {
 					s.Fatalf("got %+v, want that no device token is blamed", got)
 				}
 			}
-			mended = true
+			mended.Store(true)
 			s.accepted(s.ended(bad, id), n)
 		})
 	})
