@@ -49,6 +49,12 @@ type world struct {
 // play calls f with a world in which the app shop is entered, without a credential.
 func play(t *testing.T, f func(w *world)) {
 	t.Helper()
+	playWith(t, func(*provider.Config) {}, f)
+}
+
+// playWith is play with a push server that is configured otherwise.
+func playWith(t *testing.T, change func(*provider.Config), f func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, gateway: scripted.New(t), audience: memory.NewAudience()}
 		o, err := pebble.OpenOutboxInMemory()
@@ -67,9 +73,12 @@ func play(t *testing.T, f func(w *world)) {
 		record, err := trace.Open(trace.Config{})
 		w.must(err)
 		defer record.Close()
-		w.PushServer, err = provider.New(provider.Config{
-			Book: w.book, Audience: w.audience, Outbox: w.outbox, Archive: memory.NewArchive(), Gateway: reach, Trace: record, Events: w.events, Logger: slog.New(slog.DiscardHandler),
-		})
+		cfg := provider.Config{
+			Book: w.book, Audience: w.audience, Outbox: w.outbox, Archive: memory.NewArchive(),
+			Gateway: reach, Trace: record, Events: w.events, Logger: slog.New(slog.DiscardHandler),
+		}
+		change(&cfg)
+		w.PushServer, err = provider.New(cfg)
 		w.must(err)
 		w.app(shop, bundleID)
 		f(w)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	oteltrace "go.opentelemetry.io/otel/trace"
+
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/apnsclient"
 	"github.com/heraldpush/herald/provider/account"
@@ -60,6 +62,8 @@ type Config struct {
 	KeepEvents event.Retention
 	// Webhooks posts the events to webhooks. Nil: nobody does.
 	Webhooks *event.Caller
+	// Spans makes OpenTelemetry spans of what is sent. Nil: nobody does.
+	Spans oteltrace.TracerProvider
 	// Logger receives what goes wrong. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -104,7 +108,7 @@ func New(cfg Config) (*PushServer, error) {
 	p.roads = newRoads(cfg.Book, cfg.Gateway.traced(cfg.Trace), p.logger)
 	var err error
 	p.dispatcher, err = dispatch.New(dispatch.Config{
-		Outbox: p.outbox, Audience: p.audience, Road: p.roads.to, Fault: p.roads.fault, Logger: p.logger,
+		Outbox: p.outbox, Audience: p.audience, Road: p.roads.to, Fault: p.roads.fault, Spans: cfg.Spans, Logger: p.logger,
 	})
 	if err != nil {
 		return nil, err

@@ -85,7 +85,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	key, err := s.adminKey(ctx, f)
 	if err != nil {
 		return err
@@ -104,6 +104,7 @@ type service struct {
 	book     *account.Book
 	outbox   *pebble.Outbox
 	trace    *trace.Recorder // nil: nothing is kept
+	spans    *spans
 	events   *event.Log
 	webhooks *event.Caller
 	push     *provider.PushServer
@@ -125,16 +126,22 @@ func open(ctx context.Context, cfg Config, f *folder.Folder) (_ *service, err er
 	if err != nil {
 		return nil, err
 	}
+	if s.spans, err = openSpans(ctx, cfg.Logger); err != nil {
+		return nil, err
+	}
 	if s.webhooks, err = newWebhooks(ctx, s.book, s.events, cfg.Logger); err != nil {
+		s.spans.close(ctx)
 		return nil, err
 	}
 	box, err := f.OpenOutbox(cfg.Logger)
 	if err != nil {
+		s.spans.close(ctx)
 		return nil, err
 	}
 	s.outbox = box
 	defer func() {
 		if err != nil {
+			s.spans.close(ctx)
 			err = errors.Join(err, box.Close())
 		}
 	}()
@@ -165,7 +172,7 @@ func newWebhooks(ctx context.Context, b *account.Book, l *event.Log, logger *slo
 func (s *service) join(cfg Config, db *sqlite.Database, gateway provider.Gateway) (err error) {
 	s.push, err = provider.New(provider.Config{
 		Book: s.book, Audience: db.Audience(), Outbox: s.metrics.count(s.outbox, s.book), Archive: db.Archive(), Gateway: gateway,
-		Events: s.events, Webhooks: s.webhooks, Trace: s.trace, Logger: cfg.Logger,
+		Events: s.events, Webhooks: s.webhooks, Trace: s.trace, Spans: s.spans.provider(), Logger: cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -173,7 +180,7 @@ func (s *service) join(cfg Config, db *sqlite.Database, gateway provider.Gateway
 	s.metrics.observe(s)
 	handler, err := api.New(api.Config{
 		Server: s.push, Book: s.book, Events: s.events, Webhooks: s.webhooks,
-		Health: s.health, Answered: s.metrics.answered, Logger: cfg.Logger,
+		Health: s.health, Answered: s.metrics.answered, Spans: s.spans.provider(), Logger: cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -183,8 +190,9 @@ func (s *service) join(cfg Config, db *sqlite.Database, gateway provider.Gateway
 }
 
 // close closes what open opened.
-func (s *service) close() error {
+func (s *service) close(ctx context.Context) error {
 	s.trace.Close()
+	s.spans.close(ctx)
 	return s.outbox.Close()
 }
 

@@ -94,6 +94,9 @@ func (l *load) progress(now time.Time) (all []outbox.Progress, parcels []*parcel
 			Message: p.claim.Message.ID, Shard: s.Number, Fence: p.claim.Fence, Receipts: p.receipts.Clone(), Failures: p.failures,
 			Release: done, Next: next, Until: now.Add(l.cfg.Lease),
 		})
+		if done {
+			l.spans.shard(p, now)
+		}
 		parcels, judgments = append(parcels, p), append(judgments, p.judgments)
 		p.failures, p.judgments, p.changed, p.saidAt = nil, nil, false, now
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	oteltrace "go.opentelemetry.io/otel/trace"
+
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/apnsclient"
 	"github.com/heraldpush/herald/provider/audience"
@@ -46,6 +48,8 @@ type Config struct {
 	// CheckpointEvery is how often receipts are stored, and so how soon a message
 	// that was paused is no longer sent. Zero means 250 ms.
 	CheckpointEvery time.Duration
+	// Spans makes OpenTelemetry spans of shards and of urgent pushes. Nil: nobody does.
+	Spans oteltrace.TracerProvider
 	// Logger receives what goes wrong. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -54,6 +58,7 @@ type Config struct {
 type Dispatcher struct {
 	cfg   Config
 	later *later
+	spans spans
 	wake  chan struct{} // holds one
 }
 
@@ -68,7 +73,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	cfg.Lease = cmp.Or(cfg.Lease, time.Minute)
 	cfg.CheckpointEvery = cmp.Or(cfg.CheckpointEvery, 250*time.Millisecond)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
-	return &Dispatcher{cfg: cfg, later: newLater(), wake: make(chan struct{}, 1)}, nil
+	return &Dispatcher{cfg: cfg, later: newLater(), spans: newSpans(cfg.Spans), wake: make(chan struct{}, 1)}, nil
 }
 
 // Wake has the outbox looked at: something was submitted, resumed or extended.

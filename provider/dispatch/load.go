@@ -13,6 +13,7 @@ import (
 // parcel is a shard that is being sent.
 type parcel struct {
 	claim outbox.Claim
+	began time.Time
 
 	// Guarded by the load's mu.
 
@@ -75,7 +76,7 @@ func (d *Dispatcher) pack(ctx context.Context, q outbox.Queue, claims []outbox.C
 	items := make(map[way][]item)
 	for i := range claims {
 		c := claims[i]
-		p := &parcel{claim: c, receipts: c.Shard.Receipts.Clone(), saidAt: now}
+		p := &parcel{claim: c, began: now, receipts: c.Shard.Receipts.Clone(), saidAt: now}
 		l.parcels = append(l.parcels, p)
 		if !now.Before(c.Message.Deadline) {
 			p.expire()

@@ -230,6 +230,9 @@ func (l *load) result(i *item, id apns.NotificationID, err error) (apnsclient.Ou
 		i.parcel.tryAgain(asked)
 	}
 	l.settle(i, retry, f)
+	if l.queue.Lane == outbox.Urgent {
+		l.spans.push(i, id, &f, err)
+	}
 	return outcome, f.Reason
 }
 
