@@ -95,13 +95,19 @@ func New(cfg Config) (*PushServer, error) {
 	}
 	p := &PushServer{book: cfg.Book, audience: cfg.Audience, outbox: cfg.Outbox, trace: cfg.Trace, logger: cmp.Or(cfg.Logger, slog.Default())}
 	p.history = history{cfg.Outbox, cfg.Archive}
-	if cfg.Archive != nil {
-		p.archivist = newArchivist(cfg.Outbox, cfg.Archive, cmp.Or(cfg.Retention, retention), p.logger)
+	var t *teller // nil: nothing is told
+	if cfg.Events != nil {
+		t = &teller{log: cfg.Events, book: cfg.Book, logger: p.logger}
+	}
+	if archive := cfg.Archive; archive != nil {
+		if t != nil {
+			archive = toldArchive{archive, t}
+		}
+		p.archivist = newArchivist(cfg.Outbox, archive, cmp.Or(cfg.Retention, retention), p.logger)
 		p.outbox = &outboxWatch{p.outbox, p.archivist.Wake}
 	}
 	p.webhooks = cfg.Webhooks
-	if cfg.Events != nil {
-		t := &teller{log: cfg.Events, book: cfg.Book, logger: p.logger}
+	if t != nil {
 		p.outbox, p.audience = newToldOutbox(p.outbox, t), toldAudience{p.audience, t}
 		p.reporter = &reporter{t, cfg.KeepEvents}
 	}

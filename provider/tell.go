@@ -149,6 +149,33 @@ func (o *toldOutbox) forget(id outbox.MessageID) {
 	delete(o.blown, id)
 }
 
+// toldArchive is an outbox.Archive that tells the end of messages, before they are in
+// it: until they are, they stay in the outbox, and so it is told whatever happens.
+type toldArchive struct {
+	outbox.Archive
+	*teller
+}
+
+// Put implements outbox.Archive.
+func (a toldArchive) Put(ctx context.Context, all []outbox.Finished) error {
+	var events []event.Event
+	for n := range all {
+		m := &all[n].Message
+		if !event.Worth(m) {
+			continue
+		}
+		e, err := event.OfEnd(a.app(m.App), m)
+		if err != nil {
+			return err
+		}
+		events = append(events, e)
+	}
+	if err := a.log.Append(ctx, events...); err != nil {
+		return err
+	}
+	return a.Archive.Put(ctx, all)
+}
+
 // toldAudience is an audience.Store that tells what becomes of device tokens by answers.
 type toldAudience struct {
 	audience.Store
