@@ -108,7 +108,7 @@ func New(cfg Config) (*PushServer, error) {
 	}
 	p.webhooks = cfg.Webhooks
 	if t != nil {
-		p.outbox, p.audience = newToldOutbox(p.outbox, t), toldAudience{p.audience, t}
+		p.outbox, p.audience = newToldOutbox(p.outbox, t, cfg.Archive == nil), toldAudience{p.audience, t}
 		p.reporter = &reporter{t, cfg.KeepEvents}
 	}
 	p.roads = newRoads(cfg.Book, cfg.Gateway.traced(cfg.Trace), p.logger)

@@ -53,6 +53,7 @@ func (t *teller) app(n audience.AppNumber) account.AppID {
 type toldOutbox struct {
 	outbox.Store
 	*teller
+	ends bool // it tells the ends of messages, as there is no archive to tell them
 
 	mu    sync.Mutex
 	blown map[outbox.MessageID]bool // that were told to be paused by their fuse; guarded by mu
@@ -62,8 +63,8 @@ type toldOutbox struct {
 // told again of one that was forgotten and is answered still.
 const maxBlown = 1000
 
-func newToldOutbox(s outbox.Store, t *teller) *toldOutbox {
-	return &toldOutbox{Store: s, teller: t, blown: make(map[outbox.MessageID]bool)}
+func newToldOutbox(s outbox.Store, t *teller, ends bool) *toldOutbox {
+	return &toldOutbox{Store: s, teller: t, ends: ends, blown: make(map[outbox.MessageID]bool)}
 }
 
 // Step implements outbox.Store.
@@ -97,7 +98,7 @@ func (o *toldOutbox) Step(ctx context.Context, id outbox.MessageID, e outbox.Eve
 
 // tellEnd tells the end of a message, if it has come and is worth it.
 func (o *toldOutbox) tellEnd(ctx context.Context, m *outbox.Message) {
-	if m.State.Ended() && event.Worth(m) {
+	if o.ends && m.State.Ended() && event.Worth(m) {
 		e, err := event.OfEnd(o.app(m.App), m)
 		o.addOne(ctx, e, err)
 	}
@@ -110,7 +111,7 @@ func (o *toldOutbox) Checkpoint(ctx context.Context, all []outbox.Progress, now 
 	for n := range checked {
 		c, id := &checked[n], all[n].Message
 		blown := c.Status.Fuse.Blown && c.Status.Why == outbox.WhyFuse
-		if c.Err != nil || ended[id] || !c.Status.State.Ended() && (!blown || !o.first(id)) {
+		if c.Err != nil || ended[id] || !(o.ends && c.Status.State.Ended()) && (!blown || !o.first(id)) {
 			continue
 		}
 		m, err := o.Message(ctx, id)
@@ -150,7 +151,8 @@ func (o *toldOutbox) forget(id outbox.MessageID) {
 }
 
 // toldArchive is an outbox.Archive that tells the end of messages, before they are in
-// it: until they are, they stay in the outbox, and so it is told whatever happens.
+// it: until they are, they stay in the outbox, and so it is told whatever happens. What
+// is told again is the same event.
 type toldArchive struct {
 	outbox.Archive
 	*teller
@@ -180,6 +182,11 @@ func (a toldArchive) Put(ctx context.Context, all []outbox.Finished) error {
 type toldAudience struct {
 	audience.Store
 	*teller
+}
+
+// Ordinal implements audience.Locator.
+func (a toldAudience) Ordinal(ctx context.Context, app audience.AppNumber, id audience.InstallationID) (audience.Ordinal, error) {
+	return audience.OrdinalOf(ctx, a.Store, app, id)
 }
 
 // Rule implements audience.Store.

@@ -104,7 +104,8 @@ func TestTellsOfTheEnd(t *testing.T) {
 			if _, err := w.Pause(w.t.Context(), shop, id); err != nil {
 				w.t.Error(err)
 			}
-			w.ended(shop, id) // by its deadline
+			w.ended(shop, id)       // by its deadline
+			time.Sleep(time.Minute) // ends are told by who archives them
 		})
 		var got []string
 		for _, e := range w.told(event.MessageDone, event.MessageCancelled, event.MessageExpired, event.MessageFailed) {

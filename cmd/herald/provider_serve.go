@@ -63,7 +63,7 @@ func (c providerServeCmd) Run(ctx context.Context, s streams, log *slog.Logger) 
 	if err != nil {
 		return err
 	}
-	platform.TuneMemory()
+	platform.TuneSpeed()
 	var unprinted error
 	err = provide.Run(ctx, provide.Config{
 		Dir: c.Dir, Listen: string(c.Listen), CertFile: c.TLSCert, KeyFile: c.TLSKey, Insecure: c.Insecure,

@@ -27,7 +27,7 @@ type providerTarget struct {
 // runProvider is the push server: provider, API and stores over a data folder, as
 // `herald provider serve` runs it, before a gateway that is given.
 func (p *part) runProvider(ctx context.Context, setup providerSetup) error {
-	platform.TuneMemory()
+	platform.TuneSpeed()
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(setup.Gateway.Roots) {
 		return errors.New("no authority to trust")
