@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/heraldpush/herald/provider/audience"
@@ -41,8 +42,10 @@ func (l *load) checkpoint(ctx context.Context) error {
 		}
 	}
 	l.mu.Unlock()
+	// What is not noted of a device token the next answer says again: nothing waits
+	// for a store that has no room for it.
 	if err := l.rule(ctx, believed); err != nil {
-		return err
+		l.cfg.Logger.LogAttrs(ctx, slog.LevelError, "what answers said of device tokens was not noted", slog.Any("app_number", l.queue.App), slog.Any("error", err))
 	}
 	for id := range undo {
 		if _, err := l.cfg.Audience.Undo(ctx, l.queue.App, id); err != nil {

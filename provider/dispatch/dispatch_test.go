@@ -789,3 +789,31 @@ func TestNewRefuses(t *testing.T) {
 		t.Error("got no error for a dispatcher without rooms")
 	}
 }
+
+// noRoom is an audience.Store that cannot note what becomes of device tokens.
+type noRoom struct{ audience.Store }
+
+// Rule implements audience.Store.
+func (noRoom) Rule(context.Context, audience.AppNumber, []audience.Ruling) error {
+	return errors.New("no space left on device")
+}
+
+// TestNoRoomForRulings has a message sent whatever becomes of the notes on its device
+// tokens.
+func TestNoRoomForRulings(t *testing.T) {
+	play(t, func(w *world) {
+		t := w.t
+		w.road(newGateway(accept))
+		w.register(app, 3)
+		w.cfg.Audience = noRoom{w.audience}
+		id := w.submit(app, outbox.Ordinary)
+		stop := w.run()
+		time.Sleep(time.Minute)
+		if m := w.message(id); m.State != outbox.StateDone || m.Counts.Receipts[outbox.Accepted] != 3 {
+			t.Errorf("got %+v", m.Status)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
