@@ -111,7 +111,7 @@ func (o *toldOutbox) Checkpoint(ctx context.Context, all []outbox.Progress, now 
 	for n := range checked {
 		c, id := &checked[n], all[n].Message
 		blown := c.Status.Fuse.Blown && c.Status.Why == outbox.WhyFuse
-		if c.Err != nil || ended[id] || !(o.ends && c.Status.State.Ended()) && (!blown || !o.first(id)) {
+		if ends := o.ends && c.Status.State.Ended(); c.Err != nil || ended[id] || !ends && (!blown || !o.first(id)) {
 			continue
 		}
 		m, err := o.Message(ctx, id)

@@ -236,7 +236,7 @@ func (d *demo) openProvider(ctx context.Context, log *slog.Logger, serve func(fu
 	if _, err := d.book.CreateApp(ctx, account.AppSpec{ID: appID, BundleID: topic}); err != nil {
 		return err
 	}
-	messages, err := pebble.OpenOutboxInMemory()
+	messages, err := pebble.OpenOutboxInMemory() //nolint:contextcheck // Close ends it
 	if err != nil {
 		return err
 	}

@@ -133,7 +133,7 @@ func open(ctx context.Context, cfg Config, f *folder.Folder) (_ *service, err er
 		s.spans.close(ctx)
 		return nil, err
 	}
-	box, err := f.OpenOutbox(cfg.Logger)
+	box, err := f.OpenOutbox(cfg.Logger) //nolint:contextcheck // Close ends it
 	if err != nil {
 		s.spans.close(ctx)
 		return nil, err
