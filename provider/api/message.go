@@ -198,9 +198,9 @@ func (a *API) getStory(ctx context.Context, q *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	o, err := a.server.Outcome(ctx, q.app.ID, id, audience.InstallationID(q.path["installation"]))
+	s, err := a.server.Story(ctx, q.app.ID, id, audience.InstallationID(q.path["installation"]))
 	if err != nil {
 		return answer{}, err
 	}
-	return ok(storyOf(q.app.ID, &o))
+	return ok(storyOf(q.app.ID, &s))
 }

@@ -154,6 +154,15 @@ type Story struct {
 	Summary      string                  `json:"summary" about:"It in words."`
 	Failure      *Failure                `json:"failure,omitempty" about:"Why it was rejected."`
 	Pushes       []StoryPush             `json:"pushes,omitempty" about:"The device tokens of the installation that the message is for, as they are now."`
+	Lines        []StoryLine             `json:"lines" about:"What happened, in the order of time. Single pushes are kept for some days; of an old message only the outcome is left."`
+}
+
+// StoryLine is one thing that happened to a message.
+type StoryLine struct {
+	Time     time.Time           `json:"time"`
+	Hop      string              `json:"hop" about:"What happened, in a word: submitted, scheduled, targeted, left-out, tried, receipt, waiting or ended. New ones may come."`
+	ID       apns.NotificationID `json:"apns_id,omitempty" about:"The push that it is about. Missing: it is about the message."`
+	Sentence string              `json:"sentence" about:"It in words."`
 }
 
 // StoryPush is a device token that a message goes to.
@@ -165,8 +174,12 @@ type StoryPush struct {
 	ID          apns.NotificationID `json:"apns_id" about:"The apns-id with which the message goes there."`
 }
 
-func storyOf(app account.AppID, o *provider.Outcome) Story {
+func storyOf(app account.AppID, told *provider.Story) Story {
+	o := &told.Outcome
 	s := Story{Installation: o.Installation.ID, Message: messageOf(app, &o.Message), Meant: o.Meant, Summary: summaryOf(o)}
+	for _, l := range told.Lines {
+		s.Lines = append(s.Lines, StoryLine{l.Time.UTC(), l.Hop, l.ID, l.Sentence})
+	}
 	if o.Meant {
 		s.Receipt = o.Receipt.String()
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/store/memory"
 	"github.com/heraldpush/herald/store/pebble"
+	"github.com/heraldpush/herald/trace"
 )
 
 const (
@@ -61,8 +62,11 @@ func (w *sending) open(reach provider.Gateway) {
 	w.must(err)
 	w.t.Cleanup(func() { w.must(o.Close()) })
 	w.outbox = o
+	record, err := trace.Open(trace.Config{})
+	w.must(err)
+	w.t.Cleanup(record.Close)
 	w.server, err = provider.New(provider.Config{
-		Book: w.book, Audience: memory.NewAudience(), Outbox: o, Archive: memory.NewArchive(), Gateway: reach, Logger: slog.New(slog.DiscardHandler),
+		Book: w.book, Audience: memory.NewAudience(), Outbox: o, Archive: memory.NewArchive(), Gateway: reach, Trace: record, Logger: slog.New(slog.DiscardHandler),
 	})
 	w.must(err)
 	w.API.server = w.server

@@ -82,6 +82,29 @@ func TestFailuresAndStories(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", id, got.String(), want)
 			}
 		}
+		// Line by line, from the call of the API on.
+		for id, want := range map[string]string{
+			"i0": "submitted targeted targeted! tried! receipt ended",
+			"i1": "submitted targeted targeted! tried! receipt! ended",
+			"i2": "submitted left-out ended",
+		} {
+			var s Story
+			w.do(t, http.MethodGet, at+"/installations/"+id, "").into(t, &s)
+			var got []string
+			for n, l := range s.Lines {
+				hop := l.Hop
+				if l.ID != "" {
+					hop += "!"
+				}
+				got = append(got, hop)
+				if l.Sentence == "" || l.Time.IsZero() || n > 0 && l.Time.Before(s.Lines[n-1].Time) || l.ID != "" && l.ID != s.Pushes[0].ID {
+					t.Errorf("%s: got line %+v in %+v", id, l, s)
+				}
+			}
+			if got := strings.Join(got, " "); got != want {
+				t.Errorf("%s: got %s, want %s", id, got, want)
+			}
+		}
 		// What the answers did to device tokens is taken back.
 		if got, want := w.do(t, http.MethodPost, listed.Links["self"]+":undo", "").said(), `200 {"device_tokens":0}`; got != want {
 			t.Errorf("got %s, want %s", got, want)
