@@ -50,10 +50,10 @@ type Rate struct {
 type Rates struct {
 	// Register is for registrations, of all who have the key. Zero: 10,000 a second.
 	Register Rate
-	// Send is for requests to send, whatever the number of recipients. Zero: 1,000 a
+	// Send is for requests to send, whatever the number of recipients. Zero: 10,000 a
 	// second.
 	Send Rate
-	// Rest is for all else. Zero: 100 a second.
+	// Rest is for all else. Zero: 1,000 a second.
 	Rest Rate
 }
 
@@ -92,9 +92,9 @@ const fewBuckets = 1024
 
 func newLimiter(r Rates) *limiter {
 	l := &limiter{buckets: map[bucketKey]bucket{}, sweepAt: fewBuckets}
-	l.rates[doorRest] = r.Rest.filled(100)
+	l.rates[doorRest] = r.Rest.filled(1_000)
 	l.rates[doorRegister] = r.Register.filled(10_000)
-	l.rates[doorSend] = r.Send.filled(1_000)
+	l.rates[doorSend] = r.Send.filled(10_000)
 	return l
 }
 
