@@ -36,11 +36,12 @@ func TestSpans(t *testing.T) {
 				if s.SpanContext.TraceID().String() != trace[3:35] || s.Parent.SpanID().String() != trace[36:52] {
 					t.Errorf("span %q is of another trace: %v below %v", s.Name, s.SpanContext.TraceID(), s.Parent.SpanID())
 				}
-				line := s.Name
+				var line strings.Builder
+				line.WriteString(s.Name)
 				for _, a := range s.Attributes {
-					line += fmt.Sprintf(" %s=%s", a.Key, a.Value.String())
+					fmt.Fprintf(&line, " %s=%s", a.Key, a.Value.String())
 				}
-				got = append(got, line)
+				got = append(got, line.String())
 			}
 			slices.Sort(got)
 			push := func(n int, rest string) string {

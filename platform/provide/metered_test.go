@@ -2,6 +2,7 @@ package provide
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,11 +28,12 @@ func gathered(t *testing.T, of ...prometheus.Collector) map[string]float64 {
 	all := make(map[string]float64)
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
-			name := f.GetName()
+			var name strings.Builder
+			name.WriteString(f.GetName())
 			for _, l := range m.GetLabel() {
-				name += " " + l.GetValue()
+				name.WriteString(" " + l.GetValue())
 			}
-			all[name] = m.GetCounter().GetValue()
+			all[name.String()] = m.GetCounter().GetValue()
 		}
 	}
 	return all
