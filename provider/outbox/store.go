@@ -139,6 +139,10 @@ type Reader interface {
 	// Ready returns the queues with shards that can be claimed, and when else there
 	// will be one; zero if there will not.
 	Ready(ctx context.Context, now time.Time) ([]Queue, time.Time, error)
+	// Waiting returns of each queue the oldest message of which a shard waits that can
+	// be claimed until a time, or is held. It may look at no more than the first
+	// thousands of a queue.
+	Waiting(ctx context.Context, until time.Time) (map[Queue]MessageID, error)
 	// Due returns up to limit messages whose Alarm is over, the longest ago first,
 	// and when the next will be if these are all; zero if there is none.
 	Due(ctx context.Context, now time.Time, limit int) ([]Message, time.Time, error)

@@ -31,6 +31,7 @@ func Outbox(t *testing.T, open OpenOutbox) {
 		"Claim":          (*post).testClaim,
 		"Lease":          (*post).testLease,
 		"Queues":         (*post).testQueues,
+		"Waiting":        (*post).testWaiting,
 		"Checkpoint":     (*post).testCheckpoint,
 		"Passes":         (*post).testPasses,
 		"Pause":          (*post).testPause,
