@@ -60,6 +60,9 @@ type Config struct {
 	Events *event.Log
 	// KeepEvents says how much of Events is kept.
 	KeepEvents event.Retention
+	// StalledAfter is how long nothing may be answered of what is due in a lane of an
+	// app before that is told. Zero means five minutes.
+	StalledAfter time.Duration
 	// Webhooks posts the events to webhooks. Nil: nobody does.
 	Webhooks *event.Caller
 	// Spans makes OpenTelemetry spans of what is sent. Nil: nobody does.
@@ -84,6 +87,7 @@ type PushServer struct {
 	history    history
 	hygiene    *hygiene
 	reporter   *reporter     // nil: there is no log of events
+	sentry     *sentry       // nil: there is no log of events
 	webhooks   *event.Caller // or nil
 	logger     *slog.Logger
 }
@@ -112,6 +116,9 @@ func New(cfg Config) (*PushServer, error) {
 		p.reporter = &reporter{t, cfg.KeepEvents}
 	}
 	p.roads = newRoads(cfg.Book, cfg.Gateway.traced(cfg.Trace), p.logger)
+	if t != nil {
+		p.sentry = newSentry(t, cfg.Outbox, p.history, p.roads.lastFault, cmp.Or(cfg.StalledAfter, stalledAfter))
+	}
 	var err error
 	p.dispatcher, err = dispatch.New(dispatch.Config{
 		Outbox: p.outbox, Audience: p.audience, Road: p.roads.to, Fault: p.roads.fault, Spans: cfg.Spans, Logger: p.logger,
@@ -143,7 +150,7 @@ func (p *PushServer) Run(ctx context.Context) error {
 		loops = append(loops, loop{"archivist", p.archivist.Run})
 	}
 	if p.reporter != nil {
-		loops = append(loops, loop{"reporter", p.reporter.Run})
+		loops = append(loops, loop{"reporter", p.reporter.Run}, loop{"sentry", p.sentry.Run})
 	}
 	if p.webhooks != nil {
 		loops = append(loops, loop{"webhooks", func(ctx context.Context) error { p.webhooks.Run(ctx); return nil }})

@@ -44,6 +44,7 @@ type roads struct {
 	senders map[senderID]*sender                    // guarded by mu
 	tidied  time.Time                               // guarded by mu
 	closed  bool                                    // guarded by mu
+	faults  map[audience.AppNumber]fault            // the last of each app; guarded by mu
 }
 
 // secretID names what notifications are sent with, in whichever apps it was
@@ -72,6 +73,7 @@ func newRoads(book *account.Book, g Gateway, logger *slog.Logger) *roads {
 	return &roads{
 		book: book, gateway: g, logger: logger,
 		tokens: make(map[secretID]*apnsclient.ProviderTokens), senders: make(map[senderID]*sender),
+		faults: make(map[audience.AppNumber]fault),
 	}
 }
 
@@ -89,8 +91,28 @@ func (r *roads) to(number audience.AppNumber, e apns.Environment, t apns.Topic) 
 	return &way{roads: r, app: app.ID, credential: fit[0], environment: e, topic: t}, nil
 }
 
+// fault is what kept notifications of an app from being sent.
+type fault struct {
+	at  time.Time
+	err error
+}
+
+// lastFault returns the last of an app that was not before a time, nil if there is
+// none.
+func (r *roads) lastFault(number audience.AppNumber, since time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.faults[number]; !f.at.Before(since) {
+		return f.err
+	}
+	return nil
+}
+
 // fault is dispatch.Config.Fault.
 func (r *roads) fault(number audience.AppNumber, e apns.Environment, t apns.Topic, err error) {
+	r.mu.Lock()
+	r.faults[number] = fault{time.Now(), err}
+	r.mu.Unlock()
 	r.logger.Error("notifications of an app cannot be sent, and wait", slog.Any("app_number", number),
 		slog.String("environment", e.String()), slog.String("topic", string(t)), slog.Any("error", err))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/event"
+	"github.com/heraldpush/herald/provider/outbox"
 	"github.com/heraldpush/herald/store/memory"
 )
 
@@ -18,7 +19,7 @@ func TestRead(t *testing.T) {
 	for n := range 6 {
 		add(t, l, restored(t, account.AppID(fmt.Sprint("app", n%2)), n))
 	}
-	paused, err := event.OfSending(event.SendingStalled, at.Add(-time.Hour), at)
+	paused, err := event.OfSending(event.SendingStalled, "", outbox.NewMessageID(at), event.Sending{Since: at.Add(-time.Hour)}, at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/provider/account"
+	"github.com/heraldpush/herald/provider/outbox"
 )
 
 // Credential is the body of CredentialRefused and CredentialProven. The Subject is
@@ -53,19 +54,29 @@ func OfExpiry(x account.Expiry, at time.Time) (Event, error) {
 
 // Sending is the body of SendingStalled and SendingRecovered.
 type Sending struct {
-	// Since is when the oldest was due that is not sent. Zero: nothing waits.
-	Since time.Time `json:"since,omitzero"`
-	// Seconds is how long ago that is.
-	Seconds int `json:"seconds,omitempty"`
+	// Lane is that of what waits, such as "urgent".
+	Lane string `json:"lane"`
+	// Since is from when on nothing of it was answered, though it was due.
+	Since time.Time `json:"since"`
+	// Seconds is how long that was at the time of the event.
+	Seconds int `json:"seconds"`
+	// Why is one of the words below, for SendingStalled; empty if it is not known.
+	Why string `json:"why,omitempty"`
+	// Reason is what the push service said of the credential, if it said something.
+	Reason apns.Reason `json:"reason,omitempty"`
 }
 
-// OfSending returns the event that sending stands still, or does not any more.
-func OfSending(kind Kind, since, at time.Time) (Event, error) {
-	s := Sending{Since: since.UTC()}
-	if since.IsZero() {
-		s = Sending{}
-	} else {
-		s.Seconds = int(at.Sub(since) / time.Second)
-	}
-	return newEvent(newID(), at, "", kind, "", s)
+// Why nothing is sent.
+const (
+	WhyNoCredential       = "no_credential"
+	WhyCredentialRefused  = "credential_refused"
+	WhyCredentialUnusable = "credential_unusable"
+)
+
+// OfSending returns the event that sending stands still in a lane of an app, or does
+// not any more. The Subject is the ID of the oldest message. Seconds of s is set here.
+func OfSending(kind Kind, app account.AppID, message outbox.MessageID, s Sending, at time.Time) (Event, error) {
+	s.Since = s.Since.UTC()
+	s.Seconds = int(at.Sub(s.Since) / time.Second)
+	return newEvent(newID(), at, app, kind, message.String(), s)
 }

@@ -206,12 +206,11 @@ func TestOfExpiry(t *testing.T) {
 }
 
 func TestOfSending(t *testing.T) {
-	stalled, err := event.OfSending(event.SendingStalled, at.Add(-90*time.Second), at)
-	if got, want := read[event.Sending](t, stalled), (event.Sending{Since: at.Add(-90 * time.Second), Seconds: 90}); err != nil || got != want {
-		t.Errorf("got %+v, %v, want %+v", got, err, want)
-	}
-	recovered, err := event.OfSending(event.SendingRecovered, time.Time{}, at)
-	if err != nil || string(recovered.Body) != "{}" {
-		t.Errorf("got %s, %v, want nothing", recovered.Body, err)
+	m := outbox.NewMessageID(at)
+	want := event.Sending{Lane: "urgent", Since: at.Add(-90 * time.Second), Why: event.WhyNoCredential}
+	e, err := event.OfSending(event.SendingStalled, "app1", m, want, at)
+	want.Seconds = 90
+	if got := read[event.Sending](t, e); err != nil || got != want || e.App != "app1" || e.Subject != m.String() {
+		t.Errorf("got %+v of %s and %s, %v, want %+v", got, e.App, e.Subject, err, want)
 	}
 }
