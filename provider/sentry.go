@@ -22,6 +22,9 @@ const (
 	stalledAfter = 5 * time.Minute
 	// stalledEvery is how often it is looked whether it does.
 	stalledEvery = 30 * time.Second
+	// behindWithin is how soon what waits behind a message that ended without an answer
+	// is to be tried again: any that failed is.
+	behindWithin = 2 * time.Hour
 )
 
 // sentry tells when sending stands still: nothing is answered of the oldest message of
@@ -76,7 +79,7 @@ func (s *sentry) look(ctx context.Context, at time.Time) error {
 		return fmt.Errorf("what waits: %w", err)
 	}
 	for q, w := range maps.Clone(s.watched) {
-		over, err := s.over(ctx, q, w, waiting)
+		over, err := s.over(ctx, q, w, at)
 		if err != nil {
 			return err
 		}
@@ -108,7 +111,7 @@ func (s *sentry) look(ctx context.Context, at time.Time) error {
 
 // over reports whether something was answered of what is watched, or nothing waits any
 // more. If its end has come without an answer, another takes its place.
-func (s *sentry) over(ctx context.Context, q outbox.Queue, w *watched, waiting map[outbox.Queue]outbox.MessageID) (bool, error) {
+func (s *sentry) over(ctx context.Context, q outbox.Queue, w *watched, at time.Time) (bool, error) {
 	m, err := s.history.message(ctx, q.App, w.message)
 	switch {
 	case errors.Is(err, outbox.ErrNotFound):
@@ -120,7 +123,11 @@ func (s *sentry) over(ctx context.Context, q outbox.Queue, w *watched, waiting m
 	case waits(&m):
 		return false, nil
 	}
-	next, ok := waiting[q]
+	behind, err := s.outbox.Waiting(ctx, at.Add(behindWithin))
+	if err != nil {
+		return false, err
+	}
+	next, ok := behind[q]
 	if !ok || next == w.message {
 		return true, nil
 	}

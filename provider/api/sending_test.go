@@ -62,17 +62,30 @@ func (w *sending) open(reach provider.Gateway) {
 	w.must(err)
 	w.t.Cleanup(func() { w.must(o.Close()) })
 	w.outbox = o
-	record, err := trace.Open(trace.Config{})
-	w.must(err)
-	w.t.Cleanup(record.Close)
-	w.server, err = provider.New(provider.Config{
-		Book: w.book, Audience: memory.NewAudience(), Outbox: o, Archive: memory.NewArchive(), Gateway: reach, Trace: record, Logger: slog.New(slog.DiscardHandler),
-	})
-	w.must(err)
-	w.API.server = w.server
+	w.serve(w.config(reach))
 	w.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	w.must(err)
 	w.upload(shop)
+}
+
+// config is that of a push server over the outbox of w.
+func (w *sending) config(reach provider.Gateway) provider.Config {
+	w.t.Helper()
+	record, err := trace.Open(trace.Config{})
+	w.must(err)
+	w.t.Cleanup(record.Close)
+	return provider.Config{
+		Book: w.book, Audience: memory.NewAudience(), Outbox: w.outbox, Archive: memory.NewArchive(), Gateway: reach, Trace: record, Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
+// serve has the API be that of another push server.
+func (w *sending) serve(cfg provider.Config) {
+	w.t.Helper()
+	var err error
+	w.server, err = provider.New(cfg)
+	w.must(err)
+	w.API.server = w.server
 }
 
 // upload uploads the key to an app.
