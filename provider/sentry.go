@@ -128,12 +128,12 @@ func (s *sentry) over(ctx context.Context, q outbox.Queue, w *watched, at time.T
 		return false, err
 	}
 	next, ok := behind[q]
-	if !ok || next == w.message {
+	if !ok {
 		return true, nil
 	}
 	m, err = s.history.message(ctx, q.App, next)
 	if errors.Is(err, outbox.ErrNotFound) || err == nil && !waits(&m) {
-		return true, nil
+		return !w.told, nil // paused, or ended: who is behind it is seen when it has left
 	}
 	if err != nil {
 		return false, err
