@@ -21,7 +21,7 @@ func TestProblemsPage(t *testing.T) {
 	})
 	var b strings.Builder
 	b.WriteString("# Problems of the provider's API\n\n" +
-		"What the [provider](PROGRESS.md)'s API refuses is answered with `application/problem+json` (RFC 9457). Its `type` is the address of a heading on this page; its\n" +
+		"What the [provider](provider.md)'s API refuses is answered with `application/problem+json` (RFC 9457). Its `type` is the address of a heading on this page; its\n" +
 		"`code` is for programs and never changes its meaning; `errors` has everything that is wrong with the request, each with a JSON pointer into\n" +
 		"the body (RFC 6901) or the name of a parameter. `instance` has the ID of the request, which is also in the header `Request-Id` and in the log.\n\n" +
 		"This page is made from the table in `provider/api/code.go`: `go test ./provider/api -run Problems -update`.\n")
