@@ -11,7 +11,7 @@ import (
 const serviceGC = 50
 
 // serverGC is the GOGC of a push server, which holds little, and makes much with each
-// request: at 50 a third of a request's cost is the collector's.
+// request: at 50 a message costs a fifth more of the processor.
 const serverGC = 200
 
 // TuneMemory has this process collect garbage as suits a service that holds very

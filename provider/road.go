@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -193,6 +195,10 @@ func (r *roads) tidy(now time.Time) {
 			r.logger.Warn("closing a connection", slog.Any("error", err))
 		}
 	}
+	// Nor is a private key kept that no sender uses.
+	maps.DeleteFunc(r.tokens, func(id secretID, _ *apnsclient.ProviderTokens) bool {
+		return !slices.ContainsFunc(apns.Environments[:], func(e apns.Environment) bool { return r.senders[senderID{id, e}] != nil })
+	})
 }
 
 // close closes all senders. Nobody holds one any more.
