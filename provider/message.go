@@ -42,6 +42,7 @@ func (p *PushServer) step(ctx context.Context, app account.AppID, id outbox.Mess
 		return outbox.Message{}, err
 	}
 	stepped, err := p.outbox.Step(ctx, id, e, nil, now())
+	p.wake() // also after an error, as in Send
 	switch {
 	case errors.Is(err, outbox.ErrNotFound): // it is in the archive: it has ended
 		if m, err = p.Message(ctx, app, id); err == nil {
@@ -51,7 +52,6 @@ func (p *PushServer) step(ctx context.Context, app account.AppID, id outbox.Mess
 	case err != nil:
 		return outbox.Message{}, err
 	}
-	p.wake()
 	return stepped, nil
 }
 

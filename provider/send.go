@@ -55,11 +55,13 @@ func (p *PushServer) Send(ctx context.Context, app account.AppID, o Order) (Sent
 		return Sent{Message: outbox.Message{Intent: intent, Status: intent.Begin(members, now)}}, nil
 	}
 	m, repeated, err := p.outbox.Submit(ctx, outbox.Submission{Intent: intent, Shards: shards, Once: o.Once}, now)
+	// Also after an error, and for one that was sent before: who gave up waiting for the
+	// disk does not know whether it is there.
+	p.wake()
 	if err != nil {
 		return Sent{}, err
 	}
 	if !repeated {
-		p.wake()
 		return Sent{m, false}, nil
 	}
 	if m.App == 0 { // its ID alone was left in the outbox
