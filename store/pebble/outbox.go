@@ -55,8 +55,10 @@ type Outbox struct {
 	// none: what was taken leaves traces that are slow to pass.
 	lines map[outbox.Queue][]byte
 	// ended is a key before which no message is that has ended.
-	ended  []byte
-	recent recents
+	ended []byte
+	// forgotten is a key before which no request is to be forgotten.
+	forgotten []byte
+	recent    recents
 	// messages is how many there are; removed is about how many bytes were removed
 	// since room was given back.
 	messages int
@@ -109,7 +111,7 @@ func OpenOutbox(dir string, cfg Config) (_ *Outbox, err error) {
 	o := &Outbox{
 		dir: dir, cfg: cfg, log: cfg.Logger, some: make(chan struct{}, 1), stopped: make(chan struct{}), emptied: make(chan struct{}, 1),
 		holds: make(map[shardID]hold), lines: make(map[outbox.Queue][]byte),
-		ended: []byte{endedKind}, recent: recents{of: make(map[outbox.MessageID]*recentMessage)},
+		ended: []byte{endedKind}, forgotten: []byte{forgetKind}, recent: recents{of: make(map[outbox.MessageID]*recentMessage)},
 	}
 	o.fuse = newFuse(cfg.fs, func(err error) {
 		o.log.Error("outbox failed and takes nothing any more", slog.String("dir", dir), slog.Any("error", err))

@@ -46,11 +46,7 @@ func (o *Outbox) enter(b *engine.Batch, m *outbox.Message, intent []byte, shards
 		return err
 	}
 	if once.Key != [16]byte{} {
-		value := append(append(make([]byte, 0, onceBytes), m.ID[:]...), once.Fingerprint[:]...)
-		value = binary.BigEndian.AppendUint64(value, millis(once.Until))
-		key := onceKey(m.App, once.Key)
-		forget := append(binary.BigEndian.AppendUint64([]byte{forgetKind}, millis(once.Until)), key[1:]...)
-		if err := errors.Join(b.Set(key, value, nil), b.Set(forget, nil, nil)); err != nil {
+		if err := o.remember(b, m, once); err != nil {
 			return err
 		}
 	}
@@ -69,58 +65,6 @@ func (o *Outbox) enter(b *engine.Batch, m *outbox.Message, intent []byte, shards
 		return err
 	}
 	return o.putStatus(b, &outbox.Message{Intent: m.Intent}, m)
-}
-
-// seen returns the message of a request that was made before.
-func (o *Outbox) seen(b *engine.Batch, s *outbox.Submission, now time.Time) (m outbox.Message, repeated bool, err error) {
-	if err := o.forget(b, now); err != nil {
-		return m, false, broken(err)
-	}
-	value, known, err := get(b, onceKey(s.Intent.App, s.Once.Key))
-	switch {
-	case err != nil:
-		return m, false, broken(err)
-	case !known || len(value) != onceBytes || binary.BigEndian.Uint64(value[32:]) <= millis(now):
-		return m, false, nil
-	case [16]byte(value[16:32]) != s.Once.Fingerprint:
-		return m, false, outbox.ErrOtherRequest
-	}
-	kept, err := o.look(b, outbox.MessageID(value[:16]))
-	if errors.Is(err, outbox.ErrNotFound) {
-		return outbox.Message{Intent: outbox.Intent{ID: outbox.MessageID(value[:16])}}, true, nil
-	}
-	if err != nil {
-		return m, true, err
-	}
-	return kept.Message, true, nil
-}
-
-// Of the forgetting of requests: how often, and how many at once.
-const (
-	forgetEvery = 10 * time.Second
-	forgetMost  = 10_000
-)
-
-// forget removes the requests whose time is over, every now and then.
-func (o *Outbox) forget(b *engine.Batch, now time.Time) error {
-	if now.Sub(o.swept) < forgetEvery {
-		return nil
-	}
-	o.swept = now
-	left := forgetMost
-	return each(b, []byte{forgetKind}, binary.BigEndian.AppendUint64([]byte{forgetKind}, millis(now)), func(key, _ []byte) (bool, error) {
-		once := append([]byte{onceKind}, key[1+8:]...)
-		value, known, err := get(b, once)
-		if err != nil {
-			return false, err
-		}
-		// The key may have been used again since.
-		if known && len(value) == onceBytes && string(value[32:]) == string(key[1:1+8]) {
-			err = b.Delete(once, nil)
-		}
-		left--
-		return left > 0, errors.Join(err, b.Delete(key, nil))
-	})
 }
 
 // putShards stores shards, which can be claimed if their message is running.
