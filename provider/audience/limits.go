@@ -10,6 +10,10 @@ import (
 	"unicode/utf8"
 )
 
+// MaxOfPerson is how many installations of a person are looked at, or changed at
+// once: they are the devices of one.
+const MaxOfPerson = 1000
+
 // The limits of what an app may say of an installation; those in bytes are of
 // UTF-8.
 const (

@@ -3,6 +3,7 @@ package audience
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -15,6 +16,8 @@ var (
 	// ErrPersons is in the chain of the error for aliases that are those of more
 	// than one person.
 	ErrPersons = errors.New("the aliases are those of different people")
+	// ErrManyInstallations says that a person uses more than MaxOfPerson installations.
+	ErrManyInstallations = fmt.Errorf("more than %d installations are this person's: change or delete them one by one", MaxOfPerson)
 )
 
 // Use tells which device tokens of an installation a message goes to.
@@ -69,6 +72,13 @@ type Store interface {
 	// it the zero value, the installation is removed. f may be called more than
 	// once. The error is that of f, or wraps ErrPersons.
 	Change(ctx context.Context, app AppNumber, id InstallationID, f func(Installation) (Installation, bool, error)) (Installation, error)
+
+	// ChangePerson changes all installations that a person uses, as Change does, by
+	// ordinal, all or none, and returns those of them that were not removed. They stay
+	// this person's, whose the aliases become that are nobody's yet, unless f leaves
+	// them none. The error is that of f, ErrNotFound if nobody has the alias,
+	// ErrManyInstallations, or wraps ErrPersons.
+	ChangePerson(ctx context.Context, app AppNumber, a Alias, f func(Installation) (Installation, bool, error)) ([]Installation, error)
 
 	// List returns up to limit installations of an app, by ordinal, from one on.
 	List(ctx context.Context, app AppNumber, from Ordinal, limit int) ([]Installation, error)

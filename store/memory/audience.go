@@ -80,7 +80,52 @@ func (a *Audience) Installation(_ context.Context, app audience.AppNumber, id au
 func (a *Audience) Change(_ context.Context, app audience.AppNumber, id audience.InstallationID, f func(audience.Installation) (audience.Installation, bool, error)) (audience.Installation, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c := a.crowd(app)
+	return a.crowd(app).change(id, 0, f)
+}
+
+// ChangePerson implements audience.Store.
+func (a *Audience) ChangePerson(_ context.Context, app audience.AppNumber, alias audience.Alias, f func(audience.Installation) (audience.Installation, bool, error)) (all []audience.Installation, _ error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := a.crowd(app).copied()
+	used := c.usedBy(alias, audience.MaxOfPerson+1)
+	switch {
+	case len(used) == 0:
+		return nil, audience.ErrNotFound
+	case len(used) > audience.MaxOfPerson:
+		return nil, audience.ErrManyInstallations
+	}
+	for _, o := range used {
+		i, err := c.change(c.byOrdinal[o].ID, c.person[o], f)
+		if err != nil {
+			return nil, err
+		}
+		if !i.IsZero() {
+			all = append(all, i)
+		}
+	}
+	a.apps[app] = c
+	return all, nil
+}
+
+// copied returns a copy, to be changed in the place of c.
+func (c *crowd) copied() *crowd {
+	d := &crowd{
+		byID: maps.Clone(c.byID), byOrdinal: slices.Clone(c.byOrdinal), owners: maps.Clone(c.owners),
+		people: maps.Clone(c.people), person: slices.Clone(c.person), persons: c.persons,
+	}
+	for n, i := range d.byOrdinal {
+		if i != nil {
+			own := copied(i)
+			d.byOrdinal[n] = &own
+		}
+	}
+	return d
+}
+
+// change changes an installation, which is to be a person's if it has any aliases; 0 is
+// that of the aliases.
+func (c *crowd) change(id audience.InstallationID, person int, f func(audience.Installation) (audience.Installation, bool, error)) (audience.Installation, error) {
 	before := audience.Installation{ID: id}
 	known := c.get(id)
 	if known != nil {
@@ -96,7 +141,7 @@ func (a *Audience) Change(_ context.Context, app audience.AppNumber, id audience
 		}
 		return audience.Installation{}, nil
 	}
-	person, err := c.personOf(after.Person)
+	person, err = c.personOf(after.Person, person)
 	if err != nil {
 		return before, err
 	}
@@ -142,9 +187,12 @@ func (c *crowd) own(i *audience.Installation) {
 	}
 }
 
-// personOf returns the person who has the aliases, a new one if nobody has any of
-// them; 0 for no aliases.
-func (c *crowd) personOf(aliases []audience.Alias) (person int, err error) {
+// personOf returns the person who has the aliases: the one that is given, if it is not
+// 0, a new one if nobody has any of them; 0 for no aliases.
+func (c *crowd) personOf(aliases []audience.Alias, person int) (int, error) {
+	if len(aliases) == 0 {
+		return 0, nil
+	}
 	for _, a := range aliases {
 		if p := c.people[a]; p != 0 && person != 0 && p != person {
 			return 0, audience.ErrPersons
@@ -152,7 +200,7 @@ func (c *crowd) personOf(aliases []audience.Alias) (person int, err error) {
 			person = p
 		}
 	}
-	if person == 0 && len(aliases) > 0 {
+	if person == 0 {
 		c.persons++
 		person = c.persons
 	}
@@ -195,14 +243,18 @@ func (a *Audience) List(_ context.Context, app audience.AppNumber, from audience
 func (a *Audience) Person(_ context.Context, app audience.AppNumber, alias audience.Alias, limit int) (all []audience.Ordinal, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c := a.crowd(app)
+	return a.crowd(app).usedBy(alias, limit), nil
+}
+
+// usedBy returns up to limit ordinals of installations that a person uses.
+func (c *crowd) usedBy(alias audience.Alias, limit int) (all []audience.Ordinal) {
 	person := c.people[alias]
 	for o := 0; o < len(c.person) && len(all) < limit && person != 0; o++ {
 		if c.person[o] == person {
 			all = append(all, audience.Ordinal(o))
 		}
 	}
-	return all, nil
+	return all
 }
 
 // Bound implements audience.Store.

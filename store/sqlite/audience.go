@@ -24,9 +24,10 @@ var (
 )
 
 type audienceStatements struct {
-	installation, list, bound, person *sql.Stmt
-	targets, targetsOf                *sql.Stmt
-	everybody, tagged, find           *sql.Stmt
+	installation, list, bound *sql.Stmt
+	person, used              *sql.Stmt
+	targets, targetsOf        *sql.Stmt
+	everybody, tagged, find   *sql.Stmt
 
 	ordinal                   *sql.Stmt
 	enter, update, remove     *sql.Stmt
@@ -54,6 +55,8 @@ func prepareAudience(p *preparer) audienceStatements {
 		destination   = " INTO destinations (app, ordinal, kind, name, environment," +
 			" value, digest, state, registered, accepted, reason, reason_at, strikes, judged_by)" +
 			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+		ofAlias = " FROM aliases a JOIN installations i ON i.app = a.app AND i.person = a.person" +
+			" WHERE a.app = ? AND a.label = ? AND a.id = ? ORDER BY i.ordinal LIMIT ?"
 		reached = "kind = ? AND environment BETWEEN ? AND ? AND state <> 2"
 	)
 	return audienceStatements{
@@ -62,9 +65,9 @@ func prepareAudience(p *preparer) audienceStatements {
 		list: p.stmt("SELECT " + installationColumns + ", " + destinationColumns +
 			" FROM (SELECT * FROM installations WHERE app = ? AND ordinal >= ? ORDER BY ordinal LIMIT ?)" + withDestinations +
 			" ORDER BY i.ordinal, d.kind, d.name, d.environment"),
-		bound: p.stmt("SELECT next FROM audiences WHERE app = ?"),
-		person: p.stmt("SELECT i.ordinal FROM aliases a JOIN installations i ON i.app = a.app AND i.person = a.person" +
-			" WHERE a.app = ? AND a.label = ? AND a.id = ? ORDER BY i.ordinal LIMIT ?"),
+		bound:  p.stmt("SELECT next FROM audiences WHERE app = ?"),
+		person: p.stmt("SELECT i.ordinal" + ofAlias),
+		used:   p.stmt("SELECT i.id" + ofAlias),
 		targets: p.stmt("SELECT " + targetColumns + " FROM destinations d" +
 			" WHERE d.app = ? AND d.ordinal BETWEEN ? AND ? AND d.kind = ? AND d.environment BETWEEN ? AND ? ORDER BY d.ordinal"),
 		targetsOf: p.stmt("SELECT " + targetColumns + " FROM json_each(?) o CROSS JOIN destinations d" +

@@ -23,6 +23,8 @@ type pending struct {
 	// known says that the installation was there when the call looked. It may be gone
 	// since, or there.
 	known bool
+	// stays says that it stays the person's whose it is.
+	stays bool
 
 	// Who carries it out sets the rest, and closes done.
 
@@ -110,10 +112,7 @@ func (a *Audience) carryOutBatch(batch []*pending) error {
 			}
 		}
 		for app, c := range counts {
-			if !c.changed {
-				continue
-			}
-			if err := a.carryOut(ctx, change{a.written.putCount, []any{app, c.next, c.persons}}); err != nil {
+			if err := a.putNumbers(ctx, app, c); err != nil {
 				return err
 			}
 		}
@@ -141,7 +140,11 @@ func (a *Audience) carryOutOne(ctx context.Context, p *pending, c *numbers) erro
 	row.person = before.person
 	if !known || !samePerson(&before.Installation, &after) {
 		var are bool
-		if row.person, are, err = a.personOf(ctx, p.app, after.Person, c); err != nil {
+		var stays sql.NullInt64
+		if p.stays {
+			stays = before.person
+		}
+		if row.person, are, err = a.personOf(ctx, p.app, after.Person, stays, c); err != nil {
 			return err
 		}
 		if !are {
@@ -204,4 +207,12 @@ func (a *Audience) numbers(ctx context.Context, app audience.AppNumber) (*number
 		return nil, fault(a.db.path, err)
 	}
 	return c, nil
+}
+
+// putNumbers stores the numbers of an app, if they have changed.
+func (a *Audience) putNumbers(ctx context.Context, app audience.AppNumber, c *numbers) error {
+	if !c.changed {
+		return nil
+	}
+	return a.carryOut(ctx, change{a.written.putCount, []any{app, c.next, c.persons}})
 }

@@ -81,10 +81,13 @@ func (a *Audience) put(ctx context.Context, app audience.AppNumber, before *enro
 	return a.putDestinations(ctx, app, after.Ordinal, before.Destinations, after.Destinations)
 }
 
-// personOf returns the person who has the aliases, a new one if nobody has any of
-// them; none for no aliases. It reports whether they are one person's, and has
-// changed nothing if not.
-func (a *Audience) personOf(ctx context.Context, app audience.AppNumber, aliases []audience.Alias, c *numbers) (person sql.NullInt64, are bool, err error) {
+// personOf returns the person who has the aliases: the one that is given, if any, a new
+// one if nobody has any of them; none for no aliases. It reports whether they are one
+// person's, and has changed nothing if not.
+func (a *Audience) personOf(ctx context.Context, app audience.AppNumber, aliases []audience.Alias, person sql.NullInt64, c *numbers) (_ sql.NullInt64, are bool, err error) {
+	if len(aliases) == 0 {
+		return sql.NullInt64{}, true, nil
+	}
 	w := &a.written
 	var unknown []audience.Alias
 	for _, alias := range aliases {
