@@ -2,17 +2,12 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
 )
-
-// maxOfPerson is how many installations of a person are looked at: they are the
-// devices of one.
-const maxOfPerson = 1000
 
 // Register enters what an app says of an installation, and returns what that is
 // then, and whether it is new. A registration that says nothing new costs no
@@ -33,12 +28,18 @@ func (p *PushServer) Patch(ctx context.Context, app account.AppID, id audience.I
 		if was.CreatedAt.IsZero() {
 			return was, false, audience.ErrNotFound
 		}
-		r, err := was.Registration().Patch(patch)
-		if err != nil {
-			return was, false, err
-		}
-		return was.Register(r, time.Now())
+		return patched(was, patch)
 	})
+}
+
+// patched returns what an installation becomes by a patch of its registration, and
+// whether that is worth storing.
+func patched(was audience.Installation, patch []byte) (audience.Installation, bool, error) {
+	r, err := was.Registration().Patch(patch)
+	if err != nil {
+		return was, false, err
+	}
+	return was.Register(r, time.Now())
 }
 
 // Forget removes an installation: nothing is sent to it any more. The error may
@@ -94,38 +95,6 @@ func (p *PushServer) DeviceToken(ctx context.Context, app account.AppID, e apns.
 	}
 	found, err := p.audience.Find(ctx, a.Number, e, t)
 	return found.Destination, err
-}
-
-// Person returns the installations that a person uses. The error may be an
-// *audience.InvalidError, or wrap account.ErrNotFound, or audience.ErrNotFound if
-// nobody has the alias.
-func (p *PushServer) Person(ctx context.Context, app account.AppID, alias audience.Alias) ([]audience.Installation, error) {
-	a, err := p.book.App(app)
-	if err != nil {
-		return nil, err
-	}
-	if err := alias.Check(); err != nil {
-		return nil, err
-	}
-	ordinals, err := p.audience.Person(ctx, a.Number, alias, maxOfPerson)
-	if err != nil {
-		return nil, err
-	}
-	var all []audience.Installation
-	for _, o := range ordinals {
-		i, err := p.installationAt(ctx, a.Number, o)
-		if errors.Is(err, audience.ErrNotFound) {
-			continue // it was removed meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, i)
-	}
-	if len(all) == 0 {
-		return nil, audience.ErrNotFound
-	}
-	return all, nil
 }
 
 // installationAt returns the installation with an ordinal, or audience.ErrNotFound.

@@ -162,7 +162,7 @@ func (p *PushServer) ordinals(ctx context.Context, app audience.AppNumber, to *R
 		all = append(all, o)
 	}
 	for n, alias := range to.People {
-		some, err := p.audience.Person(ctx, app, alias, maxOfPerson)
+		some, err := p.audience.Person(ctx, app, alias, audience.MaxOfPerson)
 		if err != nil {
 			return nil, err
 		}

@@ -1,12 +1,14 @@
 package api
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/heraldpush/herald/provider/account"
+	"github.com/heraldpush/herald/provider/audience"
 )
 
 const (
@@ -144,6 +146,15 @@ func TestPerson(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	w.do(t, "DELETE", phone+"4", "")
+	// One of them has too many aliases with another two: none has them.
+	w.do(t, "PATCH", phone+"2", `{"person":{"a":"1","b":"1","c":"1","d":"1","e":"1"}}`)
+	before := w.do(t, "GET", person, "").body
+	if got := w.do(t, "PATCH", person, `{"aliases":{"g":"1","h":"1"}}`); got.status != 422 {
+		t.Errorf("too many: %s", got.said())
+	}
+	if after := w.do(t, "GET", person, "").body; after != before {
+		t.Errorf("refused, and now %s, before %s", after, before)
+	}
 	for _, want := range []int{204, 404} {
 		if got := w.do(t, "DELETE", person, ""); got.status != want {
 			t.Errorf("got %s, want %d", got.said(), want)
@@ -151,5 +162,22 @@ func TestPerson(t *testing.T) {
 	}
 	if got := w.names(t, w.admin, "/v1/apps/shop/installations", "id"); !cmp.Equal(got, [][]string{{"phone3"}}) {
 		t.Errorf("left are %v", got)
+	}
+}
+
+// More installations than are a person's devices are changed one by one.
+func TestPersonOfMany(t *testing.T) {
+	w := newWorld(t, nil)
+	for n := range audience.MaxOfPerson + 1 {
+		_, _, err := w.server.Register(t.Context(), "shop", audience.InstallationID(fmt.Sprint("i", n)), audience.Registration{Person: map[string]string{"id": "anna"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, ask := range [][2]string{{"PATCH", `{"aliases":{"id":"ann"}}`}, {"DELETE", ""}} {
+		got := w.do(t, ask[0], "/v1/apps/shop/people/id/anna", ask[1])
+		if want := `409 conflict [{"parameter":"person","code":"too_many","detail":"` + audience.ErrManyInstallations.Error() + `"}]`; got.refusal(t) != want {
+			t.Errorf("%s: got %s, want %s", ask[0], got.refusal(t), want)
+		}
 	}
 }

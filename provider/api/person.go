@@ -35,14 +35,14 @@ func personOperations() []operation {
 		{
 			id: "patchPerson", method: http.MethodPatch, path: path, group: "people",
 			summary: "Change a person's aliases",
-			about:   "A merge patch (RFC 7396), which goes to each of their installations. If it is answered with an error, some may not have it: do it again.",
+			about:   "A merge patch (RFC 7396), which goes to all of their installations or, if it is answered with an error, to none.",
 			scope:   account.ScopeDevices, in: takesPatch[personPatch](),
 			out: []outcome{gives[Person](http.StatusOK, "The person as they are now.")},
 			run: (*API).patchPerson,
 		},
 		{
 			id: "deletePerson", method: http.MethodDelete, path: path, group: "people",
-			summary: "Forget a person", about: "Deletes all their installations. If it is answered with an error, some may be left: do it again.",
+			summary: "Forget a person", about: "Deletes all their installations or, if it is answered with an error, none.",
 			scope: account.ScopeDevices,
 			out:   []outcome{nothing("Nothing is known of them any more.")},
 			run:   (*API).deletePerson,
@@ -50,25 +50,35 @@ func personOperations() []operation {
 	}
 }
 
-// person returns the installations of the person that the path names.
-func (a *API) person(ctx context.Context, q *request) ([]audience.Installation, error) {
+// alias returns the alias that the path names.
+func (q *request) alias() (audience.Alias, error) {
 	alias := audience.Alias{Label: q.path["label"], ID: q.path["person"]}
-	if err := alias.Check(); err != nil {
-		return nil, inPath("person", err)
-	}
-	all, err := a.server.Person(ctx, q.app.ID, alias)
-	if errors.Is(err, audience.ErrNotFound) {
-		return nil, newProblem(CodeNotFound, "nobody has this alias")
-	}
-	return all, err
+	return alias, inPath("person", alias.Check())
 }
 
 func (a *API) getPerson(ctx context.Context, q *request) (answer, error) {
-	all, err := a.person(ctx, q)
+	alias, err := q.alias()
 	if err != nil {
 		return answer{}, err
 	}
+	all, err := a.server.Person(ctx, q.app.ID, alias)
+	if err != nil {
+		return answer{}, personFault(err)
+	}
 	return ok(personOf(q, all))
+}
+
+// personFault returns the error of what was to be done with a person.
+func personFault(err error) error {
+	switch {
+	case errors.Is(err, audience.ErrNotFound):
+		return newProblem(CodeNotFound, "nobody has this alias")
+	case errors.Is(err, audience.ErrManyInstallations):
+		p := newProblem(CodeConflict, "%v", err)
+		p.Errors = []ProblemFault{{Parameter: "person", Code: string(audience.TooMany), Detail: err.Error()}}
+		return p
+	}
+	return err
 }
 
 // personOf returns a person by their installations.
@@ -93,29 +103,22 @@ func (a *API) patchPerson(ctx context.Context, q *request) (answer, error) {
 	if err := json.Unmarshal(q.body, &change); err != nil {
 		return answer{}, fmt.Errorf("reading a patch that was checked: %w", err)
 	}
-	all, err := a.person(ctx, q)
+	if change.Aliases == nil {
+		return a.getPerson(ctx, q)
+	}
+	alias, err := q.alias()
 	if err != nil {
 		return answer{}, err
-	}
-	if change.Aliases == nil {
-		return ok(personOf(q, all))
 	}
 	patch, err := json.Marshal(map[string]json.RawMessage{"person": change.Aliases})
 	if err != nil {
 		return answer{}, err
 	}
-	var after []audience.Installation
-	for _, i := range all {
-		i, err := a.server.Patch(ctx, q.app.ID, i.ID, patch)
-		switch {
-		case errors.Is(err, audience.ErrNotFound): // it was deleted meanwhile
-		case err != nil:
-			return answer{}, aliasFault(err)
-		default:
-			after = append(after, i)
-		}
+	all, err := a.server.PatchPerson(ctx, q.app.ID, alias, patch)
+	if err != nil {
+		return answer{}, aliasFault(personFault(err))
 	}
-	return ok(personOf(q, after))
+	return ok(personOf(q, all))
 }
 
 // aliasFault returns the error of a patch with its pointers into the request, in which
@@ -140,18 +143,12 @@ func aliasFault(err error) error {
 }
 
 func (a *API) deletePerson(ctx context.Context, q *request) (answer, error) {
-	all, err := a.person(ctx, q)
-	for err == nil {
-		for _, i := range all {
-			if err := a.server.Forget(ctx, q.app.ID, i.ID); err != nil && !errors.Is(err, audience.ErrNotFound) {
-				return answer{}, err
-			}
-		}
-		alias := audience.Alias{Label: q.path["label"], ID: q.path["person"]}
-		all, err = a.server.Person(ctx, q.app.ID, alias) // there may have been more
-		if errors.Is(err, audience.ErrNotFound) {
-			return noContent()
-		}
+	alias, err := q.alias()
+	if err != nil {
+		return answer{}, err
 	}
-	return answer{}, err
+	if err := a.server.ForgetPerson(ctx, q.app.ID, alias); err != nil {
+		return answer{}, personFault(err)
+	}
+	return noContent()
 }
