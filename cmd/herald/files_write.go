@@ -30,6 +30,15 @@ func newFileAt(path string, mode fs.FileMode, force bool) (*newFile, error) {
 	return newFileReplacing(path, mode, force || mode != private)
 }
 
+// newSecretFile begins the private file of a secret that is shown once. It takes the
+// place of no other, whatever that is.
+func newSecretFile(path string) (*newFile, error) {
+	if _, err := os.Lstat(path); err == nil {
+		return nil, withHint(fmt.Errorf("%s exists", plain(path)), "name another file: what is in that one may still be needed.")
+	}
+	return newFileAt(path, private, false)
+}
+
 // newFileReplacing begins the file at path, which takes the place of another
 // only if replace says so.
 func newFileReplacing(path string, mode fs.FileMode, replace bool) (*newFile, error) {

@@ -19,6 +19,7 @@ type providerCmd struct {
 	Installation providerInstallationCmd `cmd:"" help:"Installations of an app: add, list, show, delete."`
 	Send         providerSendCmd         `cmd:"" help:"Send a message: to installations, people, a tag, everybody or device tokens."`
 	Message      providerMessageCmd      `cmd:"" help:"Messages: list, show, pause, resume, cancel, failures."`
+	Webhook      providerWebhookCmd      `cmd:"" help:"Webhooks: add, list, show, test, pause, resume, replay, rotate, delete."`
 	Key          providerKeyCmd          `cmd:"" help:"API keys: add, list, revoke."`
 }
 

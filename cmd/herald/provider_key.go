@@ -57,7 +57,7 @@ func (c providerKeyAddCmd) Run(ctx context.Context, s streams) error {
 	return c.do(ctx, func(ctx context.Context, at *providerAPI) (err error) {
 		var file *newFile
 		if c.Out != "" { // before the provider has done anything
-			if file, err = newFileAt(c.Out, private, false); err != nil {
+			if file, err = newSecretFile(c.Out); err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, file.discard()) }()

@@ -7,15 +7,19 @@ import (
 	"testing"
 )
 
-// The commands of docs/provider.md parse, those for Apple's service too, which
-// nobody runs, and so do those in the help of the verb.
+// The commands of docs/provider.md and docs/webhooks.md parse, those for Apple's
+// service too, which nobody runs, and so do those in the help of the verb.
 func TestProviderPage(t *testing.T) {
-	b, err := os.ReadFile("../../docs/provider.md")
-	if err != nil {
-		t.Fatal(err)
+	text := providerCmd{}.Help() + "\n"
+	for _, page := range []string{"provider.md", "webhooks.md"} {
+		b, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += string(b)
 	}
 	commands := 0
-	for _, m := range regexp.MustCompile(`(?m)^ *(herald provider .*)$`).FindAllStringSubmatch(string(b)+providerCmd{}.Help(), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^ *(herald provider .*)$`).FindAllStringSubmatch(text, -1) {
 		line, _, _ := strings.Cut(m[1], "#")
 		line, _, _ = strings.Cut(line, "|")
 		line = strings.ReplaceAll(line, "$MESSAGE", "msg_00000000000000000000000000")
@@ -25,7 +29,7 @@ func TestProviderPage(t *testing.T) {
 		}
 		commands++
 	}
-	if commands < 15 {
+	if commands < 21 {
 		t.Errorf("got %d commands", commands)
 	}
 }

@@ -43,7 +43,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"wait-for": waitFor, "wait-for-text": waitForText, "capture": capture, "mode": mode, "status": status, "read-run": readRun,
 			"weak-request": weakRequest, "large": large, "issue": issue, "mangle": mangle, "join": joinFiles, "tells-nothing-of": tellsNothingOf, "json-env": jsonEnv,
-			"provider-token": providerToken, "silent-port": silentPort, "push": push, "push-id": pushID, "device-tokens": deviceTokens, "long-text": longText, "new-channel": newChannel, "wait-for-agent": waitForAgent,
+			"provider-token": providerToken, "silent-port": silentPort, "push": push, "push-id": pushID, "device-tokens": deviceTokens, "long-text": longText, "new-channel": newChannel, "wait-for-agent": waitForAgent, "receive-hooks": receiveHooks, "signed-with": signedWith,
 		},
 	})
 }

@@ -177,7 +177,7 @@ func (c *Caller) deliver(ctx context.Context, w *webhook, events []Event) error 
 			return nil // that may be why
 		}
 		c.cfg.Logger.WarnContext(ctx, "a webhook did not take its events", slog.String("webhook", string(w.ID)),
-			slog.String("host", w.host()), slog.Int("status", answer.status), slog.String("error", answer.err), slog.Int("failures", w.Progress.Failures+1))
+			slog.String("host", w.Host()), slog.Int("status", answer.status), slog.String("error", answer.err), slog.Int("failures", w.Progress.Failures+1))
 		h = Failed{Through: through, Status: answer.status, Err: answer.err, Asked: answer.asked, Spread: rand.Float64()}
 	}
 	return c.cfg.Roll.happened(context.WithoutCancel(ctx), w.ID, w.Progress.Term, h)

@@ -180,7 +180,7 @@ func (r *Roll) Create(ctx context.Context, s WebhookSpec) (Webhook, Secret, erro
 		}
 		return r.write(ctx, w.ID, w, func(tx account.Tx) error {
 			return errors.Join(
-				r.cfg.Book.Note(ctx, tx, "webhook.create", string(w.ID), fmt.Sprintf("%s at %s, kinds %v, apps %v", s.Name, s.host(), s.Kinds, s.Apps)),
+				r.cfg.Book.Note(ctx, tx, "webhook.create", string(w.ID), fmt.Sprintf("%s at %s, kinds %v, apps %v", s.Name, s.Host(), s.Kinds, s.Apps)),
 				put(tx, kindWebhook, w.ID, w.Webhook), put(tx, kindProgress, w.ID, w.Progress),
 				put(tx, kindSecret, w.ID, sealedSecrets{Sealed: sealed}),
 			)
@@ -254,7 +254,7 @@ func (r *Roll) Delete(ctx context.Context, id WebhookID) error {
 		}
 		return r.write(ctx, id, nil, func(tx account.Tx) error {
 			return errors.Join(
-				r.cfg.Book.Note(ctx, tx, "webhook.delete", string(id), w.Name+" at "+w.host()),
+				r.cfg.Book.Note(ctx, tx, "webhook.delete", string(id), w.Name+" at "+w.Host()),
 				tx.Delete(kindWebhook, string(id)), tx.Delete(kindSecret, string(id)), tx.Delete(kindProgress, string(id)),
 			)
 		})

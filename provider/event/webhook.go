@@ -120,9 +120,9 @@ func isLoopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// host returns the host of a URL, which is what may be shown of it everywhere: some
+// Host returns the host of the URL, which is what may be shown of it everywhere: some
 // have a secret in their path.
-func (s *WebhookSpec) host() string {
+func (s *WebhookSpec) Host() string {
 	u, err := url.Parse(s.URL)
 	if err != nil {
 		return ""
@@ -147,6 +147,6 @@ type WebhookPause struct {
 func ofPause(w *Webhook, p Progress, at time.Time) (Event, error) {
 	id := derivedID(string(WebhookPaused), string(w.ID), fmt.Sprint(p.Term), p.FailingSince.Format(time.RFC3339Nano))
 	return newEvent(id, at, "", WebhookPaused, string(w.ID), WebhookPause{
-		Name: w.Name, Host: w.host(), Why: p.Why, FailingSince: p.FailingSince, LastStatus: p.LastStatus, LastError: p.LastError,
+		Name: w.Name, Host: w.Host(), Why: p.Why, FailingSince: p.FailingSince, LastStatus: p.LastStatus, LastError: p.LastError,
 	})
 }
