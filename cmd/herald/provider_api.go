@@ -221,8 +221,10 @@ type page[T any] struct {
 // pageSize is how many the API is asked for at a time.
 const pageSize = 1000
 
-// listAll returns a list from the beginning, up to most of it.
-func listAll[T any](ctx context.Context, at *providerAPI, from string, most int) (all []T, err error) {
+// listAll returns a list from the beginning, up to most of it; never nil, which JSON
+// has another word for.
+func listAll[T any](ctx context.Context, at *providerAPI, from string, most int) ([]T, error) {
+	all := []T{}
 	separator := "?"
 	if strings.Contains(from, "?") {
 		separator = "&"
