@@ -41,7 +41,7 @@ func TestProvider(t *testing.T) {
 	must(err)
 	t.Cleanup(func() { must(o.Close()) })
 	logger := slog.New(slog.DiscardHandler)
-	pushServer, err := provider.New(provider.Config{Book: book, Audience: memory.NewAudience(), Outbox: o, Logger: logger})
+	pushServer, err := provider.New(provider.Config{Book: book, Audience: memory.NewAudience(), Outbox: o, Archive: memory.NewArchive(), Logger: logger})
 	must(err)
 	handler, err := api.New(api.Config{Server: pushServer, Book: book, Logger: logger})
 	must(err)

@@ -16,14 +16,14 @@ import (
 // then there misses none.
 type history struct {
 	outbox  outbox.Reader
-	archive outbox.Archive // nil: there is none
+	archive outbox.Archive
 }
 
 // message returns a message of an app, or outbox.ErrNotFound.
 func (h *history) message(ctx context.Context, app audience.AppNumber, id outbox.MessageID) (outbox.Message, error) {
 	m, err := h.outbox.Message(ctx, id)
 	switch {
-	case errors.Is(err, outbox.ErrNotFound) && h.archive != nil:
+	case errors.Is(err, outbox.ErrNotFound):
 		return h.archive.Message(ctx, app, id)
 	case err != nil:
 		return outbox.Message{}, err
@@ -57,7 +57,7 @@ func (h *history) moved(ctx context.Context, id outbox.MessageID, err error) (bo
 	if err == nil {
 		_, err = h.outbox.Message(ctx, id)
 	}
-	if errors.Is(err, outbox.ErrNotFound) && h.archive != nil {
+	if errors.Is(err, outbox.ErrNotFound) {
 		return true, nil
 	}
 	return false, err
@@ -67,8 +67,8 @@ func (h *history) moved(ctx context.Context, id outbox.MessageID, err error) (bo
 // first; the zero ID is newer than all.
 func (h *history) list(ctx context.Context, app audience.AppNumber, before outbox.MessageID, limit int) ([]outbox.Message, error) {
 	waiting, err := h.outbox.List(ctx, app, before, limit)
-	if err != nil || h.archive == nil {
-		return waiting, err
+	if err != nil {
+		return nil, err
 	}
 	archived, err := h.archive.List(ctx, app, before, limit)
 	if err != nil {

@@ -35,8 +35,8 @@ func (g Gateway) config(e apns.Environment) apnsclient.Config {
 	return cfg
 }
 
-// Config says of what a PushServer is made. Book, Audience and Outbox are required,
-// and with Archive remain the caller's to close after Run has returned.
+// Config says of what a PushServer is made. Book, Audience, Outbox and Archive are
+// required, and remain the caller's to close after Run has returned.
 type Config struct {
 	// Book has the apps, their credentials, and the keys of the API.
 	Book *account.Book
@@ -44,8 +44,7 @@ type Config struct {
 	Audience audience.Store
 	// Outbox keeps the messages until they have ended.
 	Outbox outbox.Store
-	// Archive keeps the messages that have ended. Nil leaves them in the outbox, which
-	// grows.
+	// Archive keeps the messages that have ended.
 	Archive outbox.Archive
 	// Retention is how long the archive keeps a message after its end. Zero means 90
 	// days.
@@ -83,7 +82,7 @@ type PushServer struct {
 	roads      *roads
 	dispatcher *dispatch.Dispatcher
 	freezer    *freezer
-	archivist  *archivist // nil: there is no archive
+	archivist  *archivist
 	history    history
 	hygiene    *hygiene
 	reporter   *reporter     // nil: there is no log of events
@@ -94,8 +93,8 @@ type PushServer struct {
 
 // New returns a PushServer, which sends nothing before Run.
 func New(cfg Config) (*PushServer, error) {
-	if cfg.Book == nil || cfg.Audience == nil || cfg.Outbox == nil {
-		return nil, errors.New("push server: book, audience and outbox are required")
+	if cfg.Book == nil || cfg.Audience == nil || cfg.Outbox == nil || cfg.Archive == nil {
+		return nil, errors.New("push server: book, audience, outbox and archive are required")
 	}
 	p := &PushServer{book: cfg.Book, audience: cfg.Audience, outbox: cfg.Outbox, trace: cfg.Trace, logger: cmp.Or(cfg.Logger, slog.Default())}
 	p.history = history{cfg.Outbox, cfg.Archive}
@@ -103,16 +102,15 @@ func New(cfg Config) (*PushServer, error) {
 	if cfg.Events != nil {
 		t = &teller{log: cfg.Events, book: cfg.Book, logger: p.logger}
 	}
-	if archive := cfg.Archive; archive != nil {
-		if t != nil {
-			archive = toldArchive{archive, t}
-		}
-		p.archivist = newArchivist(cfg.Outbox, archive, cmp.Or(cfg.Retention, retention), p.logger)
-		p.outbox = &outboxWatch{p.outbox, p.archivist.Wake}
+	archive := cfg.Archive
+	if t != nil {
+		archive = toldArchive{archive, t}
 	}
+	p.archivist = newArchivist(cfg.Outbox, archive, cmp.Or(cfg.Retention, retention), p.logger)
+	p.outbox = &outboxWatch{p.outbox, p.archivist.Wake}
 	p.webhooks = cfg.Webhooks
 	if t != nil {
-		p.outbox, p.audience = newToldOutbox(p.outbox, t, cfg.Archive == nil), toldAudience{p.audience, t}
+		p.outbox, p.audience = newToldOutbox(p.outbox, t), toldAudience{p.audience, t}
 		p.reporter = &reporter{t, cfg.KeepEvents}
 	}
 	p.roads = newRoads(cfg.Book, cfg.Gateway.traced(cfg.Trace), p.logger)
@@ -145,9 +143,7 @@ func (p *PushServer) Run(ctx context.Context) error {
 		{"dispatcher", p.dispatcher.Run},
 		{"freezer", p.freezer.Run},
 		{"hygiene", p.hygiene.Run},
-	}
-	if p.archivist != nil {
-		loops = append(loops, loop{"archivist", p.archivist.Run})
+		{"archivist", p.archivist.Run},
 	}
 	if p.reporter != nil {
 		loops = append(loops, loop{"reporter", p.reporter.Run}, loop{"sentry", p.sentry.Run})

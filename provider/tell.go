@@ -53,7 +53,6 @@ func (t *teller) app(n audience.AppNumber) account.AppID {
 type toldOutbox struct {
 	outbox.Store
 	*teller
-	ends bool // it tells the ends of messages, as there is no archive to tell them
 
 	mu    sync.Mutex
 	blown map[outbox.MessageID]bool // that were told to be paused by their fuse; guarded by mu
@@ -63,8 +62,8 @@ type toldOutbox struct {
 // told again of one that was forgotten and is answered still.
 const maxBlown = 1000
 
-func newToldOutbox(s outbox.Store, t *teller, ends bool) *toldOutbox {
-	return &toldOutbox{Store: s, teller: t, ends: ends, blown: make(map[outbox.MessageID]bool)}
+func newToldOutbox(s outbox.Store, t *teller) *toldOutbox {
+	return &toldOutbox{Store: s, teller: t, blown: make(map[outbox.MessageID]bool)}
 }
 
 // Step implements outbox.Store.
@@ -92,36 +91,23 @@ func (o *toldOutbox) Step(ctx context.Context, id outbox.MessageID, e outbox.Eve
 		told, err := event.OfMessage(o.app(m.App), kind, &m, now)
 		o.addOne(ctx, told, err)
 	}
-	o.tellEnd(ctx, &m)
 	return m, nil
-}
-
-// tellEnd tells the end of a message, if it has come and is worth it.
-func (o *toldOutbox) tellEnd(ctx context.Context, m *outbox.Message) {
-	if o.ends && m.State.Ended() && event.Worth(m) {
-		e, err := event.OfEnd(o.app(m.App), m)
-		o.addOne(ctx, e, err)
-	}
 }
 
 // Checkpoint implements outbox.Store.
 func (o *toldOutbox) Checkpoint(ctx context.Context, all []outbox.Progress, now time.Time) ([]outbox.Checked, error) {
 	checked, err := o.Store.Checkpoint(ctx, all, now)
-	ended := make(map[outbox.MessageID]bool)
 	for n := range checked {
 		c, id := &checked[n], all[n].Message
 		blown := c.Status.Fuse.Blown && c.Status.Why == outbox.WhyFuse
-		if ends := o.ends && c.Status.State.Ended(); c.Err != nil || ended[id] || !ends && (!blown || !o.first(id)) {
+		if c.Err != nil || !blown || !o.first(id) {
 			continue
 		}
 		m, err := o.Message(ctx, id)
 		switch {
-		case errors.Is(err, outbox.ErrNotFound): // it was told by who removed it
+		case errors.Is(err, outbox.ErrNotFound): // it has ended since
 		case err != nil:
 			o.addOne(ctx, event.Event{}, err)
-		case m.State.Ended():
-			ended[id] = true
-			o.tellEnd(ctx, &m)
 		default:
 			told, err := event.OfMessage(o.app(m.App), event.MessagePaused, &m, now)
 			o.addOne(ctx, told, err)

@@ -43,6 +43,7 @@ type scene struct {
 	accounts            *memory.Account
 	audience            audience.Store
 	outbox              outbox.Store
+	archive             outbox.Archive
 	mu                  *sync.Mutex
 	server              *provider.PushServer // the last that was made; where several are, guarded by mu
 	logs                *logs
@@ -65,7 +66,7 @@ func playWith(t *testing.T, g scripted.Config, f func(s *scene)) {
 		}
 		s := &scene{
 			T: t, production: g.New(t), sandbox: g.New(t), accounts: memory.NewAccount(), audience: memory.NewAudience(), outbox: o,
-			mu: new(sync.Mutex), logs: new(logs), tokens: make(map[account.AppID]map[audience.InstallationID]apns.DeviceToken),
+			archive: memory.NewArchive(), mu: new(sync.Mutex), logs: new(logs), tokens: make(map[account.AppID]map[audience.InstallationID]apns.DeviceToken),
 		}
 		if s.book, err = account.Open(t.Context(), account.Config{Store: s.accounts}); err != nil {
 			t.Fatal(err)
@@ -95,7 +96,8 @@ func (s *scene) start(ctx context.Context) <-chan error {
 	s.Helper()
 	ended := make(chan error, 1)
 	p, err := provider.New(provider.Config{
-		Book: s.book, Audience: s.audience, Outbox: s.outbox, Gateway: s.reach, Logger: slog.New(slog.NewTextHandler(s.logs, nil)),
+		Book: s.book, Audience: s.audience, Outbox: s.outbox, Archive: s.archive, Gateway: s.reach,
+		Logger: slog.New(slog.NewTextHandler(s.logs, nil)),
 	})
 	if err != nil {
 		s.Error(err)
