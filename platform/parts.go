@@ -3,25 +3,45 @@ package platform
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 )
 
-// RunParts calls run, which has parts run side by side by giving each to serve.
-// The ctx that run gets ends when that of the caller does, when a part returns an
-// error, and when run returns; parts have to end with it, and are waited for. The
-// error is that of run, else the first of a part. That ctx ended is none.
-func RunParts(ctx context.Context, run func(ctx context.Context, serve func(part func() error)) error) error {
+// Part is what runs beside others until its ctx ends.
+type Part func(ctx context.Context) error
+
+// RunParts calls run, which has parts run side by side by giving them to serve. The
+// ctx that run gets ends when that of the caller does and when a part returns an
+// error; run has to return with it, and may before.
+//
+// Then the parts end, as deferred calls do: those of the last call of serve first,
+// all of one call at once, and those of the call before when they have returned. So
+// a part may rely on those that were begun before it to its very end. The error is
+// that of run, else the first of a part. That ctx ended is none.
+func RunParts(ctx context.Context, run func(ctx context.Context, serve func(parts ...Part)) error) error {
 	running, fail := context.WithCancelCause(ctx)
-	var parts sync.WaitGroup
 	err := func() error {
-		defer parts.Wait()
+		var ends []func()
+		defer func() {
+			for _, end := range slices.Backward(ends) {
+				end()
+			}
+		}()
 		defer fail(nil)
-		return run(running, func(part func() error) {
-			parts.Go(func() {
-				if err := part(); err != nil {
-					fail(err)
-				}
+		return run(running, func(parts ...Part) {
+			ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+			var group sync.WaitGroup
+			ends = append(ends, func() {
+				cancel()
+				group.Wait()
 			})
+			for _, part := range parts {
+				group.Go(func() {
+					if err := part(ctx); err != nil {
+						fail(err)
+					}
+				})
+			}
 		})
 	}()
 	cause := context.Cause(running)

@@ -197,11 +197,13 @@ type Listeners struct {
 	Courier net.Listener
 }
 
-// Close closes all listeners; for those that Serve will not.
+// Close closes all listeners that Serve has not.
 func (l Listeners) Close() error {
 	var errs []error
 	for _, one := range l.all() {
-		errs = append(errs, one.Close())
+		if err := one.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -223,25 +225,26 @@ func (l Listeners) all() (all []net.Listener) {
 // Serve serves providers and devices until ctx ends or a door fails. It
 // returns when all doors have ended their connections: nil if ctx ended.
 func (p *Platform) Serve(ctx context.Context, l Listeners) error {
-	err := RunParts(ctx, func(ctx context.Context, serve func(func() error)) error {
-		for _, of := range []map[apns.Environment]net.Listener{l.Gateway, l.Channels} {
-			for env, one := range of {
-				serve(func() error { return p.gateway.Serve(ctx, one, env) })
-			}
-		}
-		serve(func() error {
+	err := RunParts(ctx, func(ctx context.Context, serve func(...Part)) error {
+		doors := []Part{func(ctx context.Context) error {
 			p.forgetChannels(ctx)
 			return nil
-		})
+		}}
+		for _, of := range []map[apns.Environment]net.Listener{l.Gateway, l.Channels} {
+			for env, one := range of {
+				doors = append(doors, func(ctx context.Context) error { return p.gateway.Serve(ctx, one, env) })
+			}
+		}
 		for env, one := range l.Legacy {
-			serve(func() error { return p.gateway.ServeLegacy(ctx, one, env) })
+			doors = append(doors, func(ctx context.Context) error { return p.gateway.ServeLegacy(ctx, one, env) })
 		}
 		for env, one := range l.Feedback {
-			serve(func() error { return p.gateway.ServeFeedback(ctx, one, env) })
+			doors = append(doors, func(ctx context.Context) error { return p.gateway.ServeFeedback(ctx, one, env) })
 		}
 		if l.Courier != nil {
-			serve(func() error { return p.courier.Serve(ctx, l.Courier) })
+			doors = append(doors, func(ctx context.Context) error { return p.courier.Serve(ctx, l.Courier) })
 		}
+		serve(doors...)
 		<-ctx.Done()
 		return nil
 	})

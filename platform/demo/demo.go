@@ -62,11 +62,11 @@ func Run(ctx context.Context, out io.Writer, log *slog.Logger) (err error) {
 			err = errors.Join(err, d.platform.Close())
 		}
 	}()
-	return platform.RunParts(ctx, func(ctx context.Context, serve func(func() error)) error { return d.run(ctx, log, serve) })
+	return platform.RunParts(ctx, func(ctx context.Context, serve func(...platform.Part)) error { return d.run(ctx, log, serve) })
 }
 
 // run takes the five steps.
-func (d *demo) run(ctx context.Context, log *slog.Logger, serve func(func() error)) error {
+func (d *demo) run(ctx context.Context, log *slog.Logger, serve func(...platform.Part)) error {
 	if err := d.openService(ctx, log, serve); err != nil {
 		return fmt.Errorf("opening the push service: %w", err)
 	}
@@ -112,7 +112,7 @@ type app struct {
 }
 
 // openService starts the push service: portal, gateway and courier.
-func (d *demo) openService(ctx context.Context, log *slog.Logger, serve func(func() error)) (err error) {
+func (d *demo) openService(ctx context.Context, log *slog.Logger, serve func(...platform.Part)) (err error) {
 	d.platform, err = platform.Open(ctx, platform.Config{
 		PortalStore: memory.NewPortal(), RegistryStore: memory.NewRegistry(), SpoolStore: memory.NewSpool(repeatKeys),
 		DrainTimeout: drainTimeout, Logger: log,
@@ -129,7 +129,7 @@ func (d *demo) openService(ctx context.Context, log *slog.Logger, serve func(fun
 	if d.listeners.Courier, err = listen(ctx); err != nil {
 		return errors.Join(err, d.listeners.Close())
 	}
-	serve(func() error { return d.platform.Serve(ctx, d.listeners) })
+	serve(func(ctx context.Context) error { return d.platform.Serve(ctx, d.listeners) })
 	d.step("The push service starts")
 	d.fact("gateway", "%v, for providers", d.gateway())
 	d.fact("courier", "%v, for devices", d.listeners.Courier.Addr())
@@ -168,9 +168,19 @@ func (d *demo) register(ctx context.Context, log *slog.Logger) error {
 	}
 	types := device.Alert | device.Sound | device.Badge
 	err = d.phone.RegisterForRemoteNotifications(topic, types, device.Delegate{
-		DidRegister:       func(t apns.DeviceToken) { d.app.tokens <- t },
-		DidFailToRegister: func(err error) { d.app.failures <- err },
-		DidReceive:        func(n device.Notification) { d.app.received <- n },
+		DidRegister: func(t apns.DeviceToken) {
+			select {
+			case d.app.tokens <- t:
+			default: // it asked again after a reconnection
+			}
+		},
+		DidFailToRegister: func(err error) {
+			select {
+			case d.app.failures <- err:
+			default:
+			}
+		},
+		DidReceive: func(n device.Notification) { d.app.received <- n },
 	})
 	if err != nil {
 		return err
@@ -184,8 +194,8 @@ func (d *demo) register(ctx context.Context, log *slog.Logger) error {
 // obtainToken is step 2: the device connects to the courier with the
 // certificate of its activation, obtains a device token and gives it to the
 // app.
-func (d *demo) obtainToken(ctx context.Context, serve func(func() error)) error {
-	serve(func() error { return d.phone.Run(ctx) })
+func (d *demo) obtainToken(ctx context.Context, serve func(...platform.Part)) error {
+	serve(d.phone.Run)
 	waiting, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	if err := d.phone.Connected(waiting); err != nil {
@@ -208,7 +218,7 @@ func (d *demo) obtainToken(ctx context.Context, serve func(func() error)) error 
 }
 
 // tellProvider is step 3: the app hands its device token to its provider.
-func (d *demo) tellProvider(ctx context.Context, log *slog.Logger, serve func(func() error)) error {
+func (d *demo) tellProvider(ctx context.Context, log *slog.Logger, serve func(...platform.Part)) error {
 	if err := d.openProvider(ctx, log, serve); err != nil {
 		return err
 	}
@@ -224,7 +234,7 @@ func (d *demo) tellProvider(ctx context.Context, log *slog.Logger, serve func(fu
 }
 
 // openProvider starts the push server of the app's team.
-func (d *demo) openProvider(ctx context.Context, log *slog.Logger, serve func(func() error)) error {
+func (d *demo) openProvider(ctx context.Context, log *slog.Logger, serve func(...platform.Part)) error {
 	gateway := func(apns.Environment) apnsclient.Config {
 		return apnsclient.Config{Host: d.gateway(), ServerName: d.platform.ServerName(), Roots: d.roots}
 	}
@@ -246,7 +256,7 @@ func (d *demo) openProvider(ctx context.Context, log *slog.Logger, serve func(fu
 	if err != nil {
 		return errors.Join(err, messages.Close())
 	}
-	serve(func() error { return errors.Join(d.provider.Run(ctx), messages.Close()) })
+	serve(func(ctx context.Context) error { return errors.Join(d.provider.Run(ctx), messages.Close()) })
 	return nil
 }
 

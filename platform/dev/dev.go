@@ -150,9 +150,8 @@ func (r *rig) run(ctx context.Context) (err error) {
 }
 
 // parts runs the parts, and tells of them once everything answers.
-func (r *rig) parts(ctx context.Context, serve func(func() error)) error {
-	r.listeners.served = true
-	serve(func() error { return r.platform.Serve(ctx, r.listeners.platform) })
+func (r *rig) parts(ctx context.Context, serve func(...platform.Part)) error {
+	serve(func(ctx context.Context) error { return r.platform.Serve(ctx, r.listeners.platform) })
 
 	phone, token, err := r.startDevice(ctx, serve)
 	if err != nil {
@@ -165,7 +164,9 @@ func (r *rig) parts(ctx context.Context, serve func(func() error)) error {
 	key := rand.Text()
 	values := r.values(phone, token, idle, key)
 	r.console.Describe(values.facts(), values.Curl())
-	serve(func() error { return platform.ServeHTTP(ctx, r.listeners.http, r.pages(key), r.cfg.Logger) })
+	serve(func(ctx context.Context) error {
+		return platform.ServeHTTP(ctx, r.listeners.http, r.pages(key), r.cfg.Logger)
+	})
 	if err := errors.Join(r.dir.WriteRun(values[KeyHTTP], key), r.dir.writeValues(values)); err != nil {
 		return err
 	}
@@ -183,8 +184,9 @@ func (r *rig) pages(key string) http.Handler {
 }
 
 // startDevice starts the virtual device and waits until its app has a device
-// token.
-func (r *rig) startDevice(ctx context.Context, serve func(func() error)) (*device.Device, apns.DeviceToken, error) {
+// token. The device ends before the platform, and so says goodbye to a courier that
+// is there.
+func (r *rig) startDevice(ctx context.Context, serve func(...platform.Part)) (*device.Device, apns.DeviceToken, error) {
 	phone, err := device.New(device.Config{
 		Courier:       r.listeners.platform.Courier.Addr().String(),
 		Environment:   apns.Sandbox,
@@ -218,7 +220,7 @@ func (r *rig) startDevice(ctx context.Context, serve func(func() error)) (*devic
 	if err != nil {
 		return nil, "", err
 	}
-	serve(func() error { return phone.Run(ctx) })
+	serve(phone.Run)
 	waiting, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := phone.Connected(waiting); err != nil {

@@ -55,7 +55,6 @@ func (e *PortInUseError) Error() string {
 type listeners struct {
 	platform platform.Listeners
 	http     net.Listener
-	served   bool // they belong to those who serve on them
 }
 
 func listen(ctx context.Context, addr netip.Addr, ports Ports) (*listeners, error) {
@@ -100,12 +99,11 @@ func listen(ctx context.Context, addr netip.Addr, ports Ports) (*listeners, erro
 
 // close closes what nobody came to serve on.
 func (ls *listeners) close() error {
-	if ls.served {
-		return nil
-	}
 	err := ls.platform.Close()
 	if ls.http != nil {
-		err = errors.Join(err, ls.http.Close())
+		if closed := ls.http.Close(); !errors.Is(closed, net.ErrClosed) {
+			err = errors.Join(err, closed)
+		}
 	}
 	return err
 }

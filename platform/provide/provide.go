@@ -199,13 +199,9 @@ func (s *service) close(ctx context.Context) error {
 // run serves until ctx ends, or one of the parts does. The push server goes on
 // until the last request is answered.
 func (s *service) run(ctx context.Context, cfg Config, f *folder.Folder, doors *doors, r Running) error {
-	return platform.RunParts(ctx, func(ctx context.Context, serve func(func() error)) error {
-		sending, answered := context.WithCancel(context.WithoutCancel(ctx))
-		serve(func() error { return s.push.Run(sending) })
-		serve(func() error {
-			defer answered()
-			return doors.serve(ctx, s.door, cfg)
-		})
+	return platform.RunParts(ctx, func(ctx context.Context, serve func(...platform.Part)) error {
+		serve(s.push.Run)
+		serve(func(ctx context.Context) error { return doors.serve(ctx, s.door, cfg) })
 		if err := f.WriteRun(r.Local, ""); err != nil {
 			return err
 		}

@@ -112,12 +112,12 @@ func open(ctx context.Context, cfg Config, f *folder.Folder) (*platform.Platform
 
 // run serves until ctx ends, or one of the parts does.
 func run(ctx context.Context, cfg Config, f *folder.Folder, ls *listeners, p *platform.Platform, sim *faults.Simulator) error {
-	return platform.RunParts(ctx, func(ctx context.Context, serve func(func() error)) error {
+	return platform.RunParts(ctx, func(ctx context.Context, serve func(...platform.Part)) error {
 		ls.served = true
 		key := rand.Text()
 		api := admin.New(admin.Config{Portal: p.Portal, Faults: sim, Trace: p.Trace, Key: key, Logger: cfg.Logger})
-		serve(func() error { return p.Serve(ctx, ls.platform) })
-		serve(func() error { return platform.ServeHTTP(ctx, ls.api, api, cfg.Logger) })
+		serve(func(ctx context.Context) error { return p.Serve(ctx, ls.platform) })
+		serve(func(ctx context.Context) error { return platform.ServeHTTP(ctx, ls.api, api, cfg.Logger) })
 		if err := f.WriteRun("http://"+ls.api.Addr().String(), key); err != nil {
 			return err
 		}
