@@ -40,6 +40,8 @@ type Book struct {
 	keys        map[KeyID]*storedKey         // revoked ones too; guarded by mu
 
 	publics map[string]*ecdsa.PublicKey // of keys, by fingerprint, as they were needed; guarded by mu
+
+	signatures signatures // of provider tokens
 }
 
 // Config says what a Book is made of.

@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -39,11 +40,7 @@ func TestSigned(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := credential.ParseProviderToken(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all, err := s.Signed(t.Context(), token)
+		_, all, err := s.Signed(t.Context(), text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,5 +75,69 @@ func TestSigned(t *testing.T) {
 	}
 	if got, want := signed(t, "key", team, "2X9R4HXF34"), []account.CredentialID{second.ID}; !slices.Equal(got, want) {
 		t.Errorf("after its removal: got %v, want %v", got, want)
+	}
+}
+
+// A provider token whose signature was checked is known again, and not for longer
+// than its key.
+func TestSignedAgain(t *testing.T) {
+	s, key := newShelf(t, account.Config{Sealer: newSealer(t)}), newKey(t)
+	p8, err := credential.MarshalP8(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := account.Upload{File: p8, FileName: "AuthKey_2X9R4HXF34.p8", TeamID: team}
+	first := s.upload(t, u)
+	madeAt := time.Now().Truncate(time.Second)
+	text, err := credential.MintProviderToken(key, "2X9R4HXF34", team, madeAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := func(text string, want ...account.CredentialID) {
+		t.Helper()
+		var got []account.CredentialID
+		issuedAt, by, err := s.Signed(t.Context(), text)
+		for _, c := range by {
+			got = append(got, c.ID)
+		}
+		if err != nil || !issuedAt.Equal(madeAt) || !slices.Equal(got, want) {
+			t.Errorf("got %v made at %v, %v; want %v at %v", got, issuedAt, err, want, madeAt)
+		}
+	}
+	signed(text, first.ID)
+	signed(text, first.ID)
+	signed(text[:len(text)-4] + "AAAA") // says the same, under another signature
+	if err := s.DeleteCredential(t.Context(), shop, first.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	signed(text)
+	signed(text)
+	signed(text, s.upload(t, u).ID)
+	if _, _, err := s.Signed(t.Context(), "a.b.c"); !errors.Is(err, account.ErrProviderToken) {
+		t.Errorf("got %v, want ErrProviderToken", err)
+	}
+}
+
+// To know a provider token again costs what is returned and no more: a check of the
+// signature has some dozen allocations.
+func TestSignedAllocations(t *testing.T) {
+	s, key := newShelf(t, account.Config{Sealer: newSealer(t)}), newKey(t)
+	p8, err := credential.MarshalP8(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.upload(t, account.Upload{File: p8, FileName: "AuthKey_2X9R4HXF34.p8", TeamID: team})
+	text, err := credential.MintProviderToken(key, "2X9R4HXF34", team, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 5
+	got := testing.AllocsPerRun(100, func() {
+		if _, by, err := s.Signed(t.Context(), text); err != nil || len(by) != 1 {
+			t.Errorf("got %v, %v", by, err)
+		}
+	})
+	if got > most {
+		t.Errorf("got %v allocations, want at most %d", got, most)
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/heraldpush/herald/apns"
-	"github.com/heraldpush/herald/credential"
 	"github.com/heraldpush/herald/provider"
 	"github.com/heraldpush/herald/provider/account"
 	"github.com/heraldpush/herald/provider/audience"
@@ -245,27 +244,25 @@ func (a *API) admitPush(ctx context.Context, h http.Header, e apns.Environment, 
 
 // The times of a provider token (docs/protocol/provider.md#provider-tokens).
 const (
-	maxTokenAge  = time.Hour
+	maxTokenAge  = account.ProviderTokenLife
 	maxTokenSkew = time.Hour
 )
 
 // admitProviderToken recognises who signed a provider token. It takes what the push
 // service takes, from those whose key an app has: they could push without us.
 func (a *API) admitProviderToken(ctx context.Context, text string, e apns.Environment, now time.Time) (pushSender, error) {
-	t, err := credential.ParseProviderToken(text)
-	if err != nil {
+	issuedAt, by, err := a.book.Signed(ctx, text)
+	switch {
+	case errors.Is(err, account.ErrProviderToken):
 		return pushSender{}, apns.Reject(apns.InvalidProviderToken, err.Error())
-	}
-	by, err := a.book.Signed(ctx, t)
-	if err != nil {
+	case err != nil:
 		return pushSender{}, err
-	}
-	if len(by) == 0 {
+	case len(by) == 0:
 		return pushSender{}, apns.Reject(apns.InvalidProviderToken, "signed with the key of no app")
 	}
 	actor := account.KeyID(by[0].ID)
 	by = slices.DeleteFunc(by, func(c account.Credential) bool { return !slices.Contains(c.Environments, e) })
-	age := now.Sub(t.IssuedAt)
+	age := now.Sub(issuedAt)
 	switch {
 	case len(by) == 0:
 		return pushSender{}, apns.Reject(apns.BadEnvironmentKeyInToken, "")
