@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // a bare container has no time zones, and registrations name them
 
 	"github.com/alecthomas/kong"
 )
