@@ -109,7 +109,7 @@ var problems = map[Code]problemKind{
 	},
 	CodeFull: {
 		http.StatusServiceUnavailable, "No room for more",
-		"There is no room for more messages. Nothing was taken in; come again after `Retry-After`.",
+		"There is no room on the disk for more. Nothing was taken in or changed; come again after `Retry-After`.",
 	},
 	CodeStopping: {
 		http.StatusServiceUnavailable, "The provider is stopping",

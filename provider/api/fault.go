@@ -38,6 +38,8 @@ func asProblem(err error) *Problem {
 		return newProblem(CodeNoChecker, "%v", account.ErrNoChecker)
 	case errors.Is(err, outbox.ErrFull):
 		return newProblem(CodeFull, "%v: nothing was taken in", outbox.ErrFull).after(5 * time.Second)
+	case errors.Is(err, audience.ErrFull):
+		return newProblem(CodeFull, "%v: nothing was changed", audience.ErrFull).after(5 * time.Second)
 	case errors.Is(err, outbox.ErrClosed):
 		return newProblem(CodeStopping, "nothing was taken in: come again").after(time.Second)
 	case errors.Is(err, context.DeadlineExceeded):

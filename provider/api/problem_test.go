@@ -168,6 +168,7 @@ func TestAsProblem(t *testing.T) {
 		{provider.ErrNoCredential, CodeNoCredential, ""},
 		{account.ErrNoChecker, CodeNoChecker, ""},
 		{outbox.ErrFull, CodeFull, "5"},
+		{audience.ErrFull, CodeFull, "5"},
 		{outbox.ErrClosed, CodeStopping, "1"},
 		{context.DeadlineExceeded, CodeTimeout, "1"},
 		{&audience.InvalidError{Faults: []audience.Fault{{Pointer: "/a", Code: audience.Conflict, Detail: "b"}}}, CodeConflict, ""},

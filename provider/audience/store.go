@@ -18,6 +18,9 @@ var (
 	ErrPersons = errors.New("the aliases are those of different people")
 	// ErrManyInstallations says that a person uses more than MaxOfPerson installations.
 	ErrManyInstallations = fmt.Errorf("more than %d installations are this person's: change or delete them one by one", MaxOfPerson)
+	// ErrFull says that the disk has no room for a change, which was not made. Stores
+	// that keep what is another room's say it too.
+	ErrFull = errors.New("the disk is full")
 )
 
 // Use tells which device tokens of an installation a message goes to.

@@ -6,6 +6,8 @@ import (
 
 	sqlite "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
+
+	"github.com/heraldpush/herald/provider/audience"
 )
 
 // What can be wrong with a database besides what is asked of it.
@@ -13,7 +15,7 @@ var (
 	// ErrClosed says that the database was closed.
 	ErrClosed = errors.New("database is closed")
 	// ErrFull says that the disk has no room for a change, which was not made.
-	ErrFull = errors.New("the disk is full")
+	ErrFull = audience.ErrFull
 	// ErrDamaged says that the file is no database, or one that is damaged.
 	ErrDamaged = errors.New("the database is damaged")
 )
