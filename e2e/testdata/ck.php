@@ -30,7 +30,11 @@ $msg = chr(0) . pack('n', 32) . pack('H*', $deviceToken) . pack('n', strlen($pay
 $result = fwrite($fp, $msg, strlen($msg));
 fclose($fp);
 echo json_encode(['form' => 'simple', 'written' => $result === strlen($msg)]), "\n";
-sleep(1); // the next one would take its place if it had not been delivered yet
+
+// The next one would take its place if it had not been delivered yet.
+$received = dirname($file) . '/notifications.jsonl';
+for ($until = time() + 60; time() < $until && !str_contains((string) file_get_contents($received), "\n"); usleep(20000)) {
+}
 
 // Enhanced: a good one, one to an app that is gone, which is no error, one with
 // a bad device token, and another good one.
