@@ -73,7 +73,8 @@ type Store interface {
 	// tokens that another installation of the app has are taken from that. If f
 	// reports false nothing is changed, and what was there is returned. If f makes
 	// it the zero value, the installation is removed. f may be called more than
-	// once. The error is that of f, or wraps ErrPersons.
+	// once, and first as if there were none: what it is given last counts. The
+	// error is that of f, or wraps ErrPersons.
 	Change(ctx context.Context, app AppNumber, id InstallationID, f func(Installation) (Installation, bool, error)) (Installation, error)
 
 	// ChangePerson changes all installations that a person uses, as Change does, by

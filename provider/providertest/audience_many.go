@@ -83,6 +83,9 @@ func (c *crowd) testRuleMany(t *testing.T) {
 			want[n], err = c.Change(t.Context(), someApp, id(n), say(with(value(n, 0)), noon.Add(2*time.Hour)))
 		case n%50 == 9: // another at the same moment
 			want[n], err = c.Change(t.Context(), someApp, id(n), func(i audience.Installation) (audience.Installation, bool, error) {
+				if i.CreatedAt.IsZero() {
+					return i, false, audience.ErrNotFound
+				}
 				i.Destinations = slices.Clone(i.Destinations)
 				i.Destinations[0].DeviceToken = apns.DeviceToken(fmt.Sprintf("%03x1", n))
 				return i, true, nil

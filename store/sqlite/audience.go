@@ -16,6 +16,7 @@ type Audience struct {
 	db            *Database
 	written, read audienceStatements // for changes, and for looking
 	batches       batches
+	newcomers     newcomers
 }
 
 var (
@@ -30,7 +31,8 @@ type audienceStatements struct {
 	everybody, tagged, find   *sql.Stmt
 
 	ordinal                   *sql.Stmt
-	enter, update, remove     *sql.Stmt
+	enter, enterNew           *sql.Stmt
+	update, remove            *sql.Stmt
 	count, putCount           *sql.Stmt
 	enterDestination          *sql.Stmt
 	putDestination, takeToken *sql.Stmt
@@ -57,6 +59,7 @@ func prepareAudience(p *preparer) audienceStatements {
 			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 		ofAlias = " FROM aliases a JOIN installations i ON i.app = a.app AND i.person = a.person" +
 			" WHERE a.app = ? AND a.label = ? AND a.id = ? ORDER BY i.ordinal LIMIT ?"
+		enter   = "INSERT INTO installations (person, sequence, created, updated, body, app, ordinal, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 		reached = "kind = ? AND environment BETWEEN ? AND ? AND state <> 2"
 	)
 	return audienceStatements{
@@ -79,8 +82,9 @@ func prepareAudience(p *preparer) audienceStatements {
 			" AND EXISTS (SELECT 1 FROM destinations WHERE app = t.app AND ordinal = t.ordinal AND " + reached + ")" +
 			" AND t.tag = ? ORDER BY t.ordinal"),
 
-		ordinal: p.stmt("SELECT ordinal FROM installations WHERE app = ? AND id = ?"),
-		enter:   p.stmt("INSERT INTO installations (person, sequence, created, updated, body, app, ordinal, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+		ordinal:  p.stmt("SELECT ordinal FROM installations WHERE app = ? AND id = ?"),
+		enter:    p.stmt(enter),
+		enterNew: p.stmt(enter + " ON CONFLICT (app, id) DO NOTHING"),
 		update: p.stmt("UPDATE installations SET person = ?, sequence = ?, created = ?, updated = ?, body = ?" +
 			" WHERE app = ? AND ordinal = ?"),
 		remove:   p.stmt("DELETE FROM installations WHERE app = ? AND ordinal = ?"),

@@ -20,9 +20,9 @@ type pending struct {
 	app audience.AppNumber
 	id  audience.InstallationID
 	f   func(audience.Installation) (audience.Installation, bool, error)
-	// known says that the installation was there when the call looked. It may be gone
-	// since, or there.
-	known bool
+	// fresh is what f makes of it if it is new; nil if the call found it there. It may
+	// be gone since, or there.
+	fresh *newcomer
 	// stays says that it stays the person's whose it is.
 	stays bool
 
@@ -123,10 +123,16 @@ func (a *Audience) carryOutBatch(batch []*pending) error {
 // carryOutOne carries out one change. The error is that of the database; what else
 // is wrong is found before anything is changed, and ends p alone.
 func (a *Audience) carryOutOne(ctx context.Context, p *pending, c *numbers) error {
-	before, known, err := a.findAgain(ctx, p)
+	if p.fresh != nil {
+		if entered, err := a.enter(ctx, p, c); err != nil || entered {
+			return err
+		}
+	}
+	before, known, err := a.find(ctx, &a.written, p.app, p.id)
 	if err != nil {
 		return err
 	}
+	a.newcomers.note(!known)
 	after, row, goesOn := p.decide(&before)
 	if !goesOn {
 		return nil
@@ -139,41 +145,28 @@ func (a *Audience) carryOutOne(ctx context.Context, p *pending, c *numbers) erro
 	}
 	row.person = before.person
 	if !known || !samePerson(&before.Installation, &after) {
-		var are bool
 		var stays sql.NullInt64
 		if p.stays {
 			stays = before.person
 		}
-		if row.person, are, err = a.personOf(ctx, p.app, after.Person, stays, c); err != nil {
+		who, are, err := a.personOf(ctx, p.app, after.Person, stays, c)
+		if err != nil {
 			return err
 		}
 		if !are {
 			p.after, p.err = before.Installation, audience.ErrPersons
 			return nil
 		}
+		if err := a.enterPerson(ctx, p.app, who, c); err != nil {
+			return err
+		}
+		row.person = who.number
 	}
 	if !known {
-		after.Ordinal = audience.Ordinal(c.next) //nolint:gosec // an ordinal
-		c.next++
-		c.changed = true
+		after.Ordinal = c.give()
 	}
 	p.after = after
 	return a.put(ctx, p.app, &before, &after, row, known)
-}
-
-// findAgain returns the installation of a change, as find does. It first asks shortly
-// for one that was not there before: most of those are new.
-func (a *Audience) findAgain(ctx context.Context, p *pending) (i enrolled, known bool, err error) {
-	if !p.known {
-		err := a.written.ordinal.QueryRowContext(ctx, p.app, string(p.id)).Scan(new(audience.Ordinal))
-		if errors.Is(err, sql.ErrNoRows) {
-			return enrolled{Installation: audience.Installation{ID: p.id}}, false, nil
-		}
-		if err != nil {
-			return i, false, fault(a.db.path, err)
-		}
-	}
-	return a.find(ctx, &a.written, p.app, p.id)
 }
 
 // decide has the caller say what an installation is to be, and reports whether
@@ -197,6 +190,14 @@ func (p *pending) decide(before *enrolled) (after audience.Installation, r row, 
 type numbers struct {
 	next, persons int64
 	changed       bool
+}
+
+// give gives the next ordinal.
+func (c *numbers) give() audience.Ordinal {
+	o := audience.Ordinal(c.next) //nolint:gosec // an ordinal
+	c.next++
+	c.changed = true
+	return o
 }
 
 // numbers returns the numbers of an app.

@@ -11,20 +11,35 @@ import (
 )
 
 // Change implements audience.Store. What changes nothing does not wait for who
-// does.
+// does, unless most are new.
 func (a *Audience) Change(ctx context.Context, app audience.AppNumber, id audience.InstallationID, f func(audience.Installation) (audience.Installation, bool, error)) (audience.Installation, error) {
 	if err := ctx.Err(); err != nil {
 		return audience.Installation{}, err
+	}
+	p := &pending{ctx: ctx, app: app, id: id, f: f}
+	if a.newcomers.most() {
+		var err error
+		if p.fresh, _, err = freshOf(id, f); err == nil && p.fresh != nil {
+			return a.carryOutChange(p) //nolint:contextcheck // a batch is not that of one caller
+		}
 	}
 	// It is short, and to be able to cut it off would take longer.
 	before, known, err := a.find(context.WithoutCancel(ctx), &a.read, app, id)
 	if err != nil {
 		return audience.Installation{}, err
 	}
+	if !known {
+		var none audience.Installation
+		if p.fresh, none, err = freshOf(id, f); err != nil || p.fresh == nil {
+			return none, err
+		}
+		return a.carryOutChange(p) //nolint:contextcheck // a batch is not that of one caller
+	}
+	a.newcomers.note(false)
 	if _, changed, err := f(before.Installation); err != nil || !changed {
 		return before.Installation, err
 	}
-	return a.carryOutChange(&pending{ctx: ctx, app: app, id: id, f: f, known: known}) //nolint:contextcheck // a batch is not that of one caller
+	return a.carryOutChange(p) //nolint:contextcheck // a batch is not that of one caller
 }
 
 // change is a statement that is carried out.
@@ -81,40 +96,56 @@ func (a *Audience) put(ctx context.Context, app audience.AppNumber, before *enro
 	return a.putDestinations(ctx, app, after.Ordinal, before.Destinations, after.Destinations)
 }
 
+// somebody is a person, with the aliases that nobody had.
+type somebody struct {
+	number sql.NullInt64 // of no value for no aliases
+	isNew  bool
+	alias  []audience.Alias
+}
+
 // personOf returns the person who has the aliases: the one that is given, if any, a new
-// one if nobody has any of them; none for no aliases. It reports whether they are one
-// person's, and has changed nothing if not.
-func (a *Audience) personOf(ctx context.Context, app audience.AppNumber, aliases []audience.Alias, person sql.NullInt64, c *numbers) (_ sql.NullInt64, are bool, err error) {
+// one if nobody has any of them; none for no aliases. It changes nothing, and reports
+// whether they are one person's.
+func (a *Audience) personOf(ctx context.Context, app audience.AppNumber, aliases []audience.Alias, person sql.NullInt64, c *numbers) (who somebody, are bool, err error) {
 	if len(aliases) == 0 {
-		return sql.NullInt64{}, true, nil
+		return somebody{}, true, nil
 	}
-	w := &a.written
-	var unknown []audience.Alias
-	for _, alias := range aliases {
+	who.number = person
+	for n, alias := range aliases {
 		var p int64
-		err := w.alias.QueryRowContext(ctx, app, alias.Label, alias.ID).Scan(&p)
+		err := a.written.alias.QueryRowContext(ctx, app, alias.Label, alias.ID).Scan(&p)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			unknown = append(unknown, alias)
+			if who.alias == nil {
+				who.alias = make([]audience.Alias, 0, len(aliases)-n)
+			}
+			who.alias = append(who.alias, alias)
 			continue
 		case err != nil:
-			return person, false, fault(a.db.path, err)
-		case person.Valid && person.Int64 != p:
-			return person, false, nil
+			return who, false, fault(a.db.path, err)
+		case who.number.Valid && who.number.Int64 != p:
+			return who, false, nil
 		}
-		person = sql.NullInt64{Int64: p, Valid: true}
+		who.number = sql.NullInt64{Int64: p, Valid: true}
 	}
-	if len(unknown) > 0 && !person.Valid {
+	if len(who.alias) > 0 && !who.number.Valid {
+		who.isNew, who.number = true, sql.NullInt64{Int64: c.persons + 1, Valid: true}
+	}
+	return who, true, nil
+}
+
+// enterPerson stores what is new of somebody.
+func (a *Audience) enterPerson(ctx context.Context, app audience.AppNumber, who somebody, c *numbers) error {
+	if who.isNew {
 		c.persons++
 		c.changed = true
-		person = sql.NullInt64{Int64: c.persons, Valid: true}
 	}
-	for _, alias := range unknown {
-		if err := a.carryOut(ctx, change{w.enterAlias, []any{app, alias.Label, alias.ID, person}}); err != nil {
-			return person, false, err
+	for _, alias := range who.alias {
+		if err := a.carryOut(ctx, change{a.written.enterAlias, []any{app, alias.Label, alias.ID, who.number}}); err != nil {
+			return err
 		}
 	}
-	return person, true, nil
+	return nil
 }
 
 // putTags stores the tags of an installation in the place of those before.

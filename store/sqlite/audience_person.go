@@ -20,7 +20,7 @@ func (a *Audience) ChangePerson(ctx context.Context, app audience.AppNumber, ali
 			return err
 		}
 		for _, id := range used {
-			p := &pending{app: app, id: id, f: f, known: true, stays: true}
+			p := &pending{app: app, id: id, f: f, stays: true}
 			if err := a.carryOutOne(ctx, p, c); err != nil {
 				return err
 			}
