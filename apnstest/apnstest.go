@@ -40,7 +40,7 @@ import (
 const Topic apns.Topic = "com.example.demo"
 
 // timeout bounds what a test waits for. In a bubble it costs nothing.
-const timeout = 10 * time.Second
+const timeout = 30 * time.Second
 
 // repeatKeys bounds the notifications that the spool recognises as repeats.
 const repeatKeys = 10_000

@@ -35,7 +35,7 @@ import (
 )
 
 // patience bounds what a test waits for, in virtual time.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // Topics of the team's app, and the push types that go to them.
 const (

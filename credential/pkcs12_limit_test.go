@@ -107,15 +107,20 @@ func TestParsePKCS12Limits(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			start := time.Now()
-			_, err := ParsePKCS12(tt.data, "herald")
-			wantError(t, err, tt.want)
-			if limit := new(LimitError); !errors.As(err, &limit) {
-				t.Errorf("got %v, want a LimitError", err)
+			var took time.Duration
+			for range 10 { // a busy machine may take its time over one
+				start := time.Now()
+				_, err := ParsePKCS12(tt.data, "herald")
+				took = time.Since(start)
+				wantError(t, err, tt.want)
+				if limit := new(LimitError); !errors.As(err, &limit) {
+					t.Errorf("got %v, want a LimitError", err)
+				}
+				if took <= 500*time.Millisecond {
+					return
+				}
 			}
-			if took := time.Since(start); took > 500*time.Millisecond {
-				t.Errorf("took %v", took)
-			}
+			t.Errorf("took %v", took)
 		})
 	}
 	_, err := ParsePKCS12(sealSafes(t, "herald"), string(make([]byte, maxPasswordBytes+1)))

@@ -61,8 +61,8 @@ func (p *phone) stop(t *testing.T) {
 		}
 		select {
 		case <-p.ended:
-		case <-time.After(stopWithin()):
-			t.Errorf("herald device run still runs %v after an interrupt", stopWithin())
+		case <-time.After(stopWithin):
+			t.Errorf("herald device run still runs %v after an interrupt", stopWithin)
 			_ = p.cmd.Process.Kill() // the error has been told
 			<-p.ended
 		}

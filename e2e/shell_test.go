@@ -62,7 +62,7 @@ func startShell(t *testing.T, path string) *shell {
 			t.Error(err)
 		}
 		// Idle, it ends at the end of its input. Else a command took too long.
-		kill := time.AfterFunc(stopWithin(), func() { _ = cmd.Process.Kill() })
+		kill := time.AfterFunc(stopWithin, func() { _ = cmd.Process.Kill() })
 		defer kill.Stop()
 		if err := cmd.Wait(); err != nil && !t.Failed() {
 			t.Errorf("bash: %v", err)

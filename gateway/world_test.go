@@ -38,7 +38,7 @@ const (
 	sandboxName    = "sandbox.example.com"
 	productionName = "production.example.com"
 	drainTimeout   = 4 * time.Second
-	patience       = 10 * time.Second // in virtual time it costs nothing
+	patience       = time.Minute // in virtual time it costs nothing
 )
 
 // removed is when the app of a device token that is gone was removed.

@@ -49,7 +49,7 @@ func TestScript(t *testing.T) {
 }
 
 // waitLimit is how long a script waits for a file.
-const waitLimit = 30 * time.Second
+const waitLimit = 2 * time.Minute
 
 // waitForText waits until a file holds a text.
 func waitForText(ts *testscript.TestScript, neg bool, args []string) {

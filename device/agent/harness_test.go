@@ -129,7 +129,7 @@ func (w *world) waitFor(is func(Event) bool) (found Event) {
 // until waits until something is so. In a bubble the time is virtual.
 func (w *world) until(so func() bool) {
 	w.t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		if so() {
 			tick.Stop()
