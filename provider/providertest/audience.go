@@ -35,6 +35,7 @@ func Audience(t *testing.T, open OpenAudience) {
 		"Person":         (*crowd).testPerson,
 		"PersonFails":    (*crowd).testPersonFails,
 		"PersonOfMany":   (*crowd).testPersonOfMany,
+		"AliasesGo":      (*crowd).testAliasesGo,
 		"Select":         (*crowd).testSelect,
 		"SelectStops":    (*crowd).testSelectStops,
 		"Targets":        (*crowd).testTargets,

@@ -70,8 +70,8 @@ func (c *crowd) testPerson(t *testing.T) {
 		c.wantPerson(t, bert, 1)
 	})
 
-	// They are the same person's still, also by the alias that no installation names any more.
-	c.wantPerson(t, anna, 0, 2)
+	// An alias that no installation names any more is nobody's.
+	c.wantPerson(t, anna)
 
 	// Of what changes nothing, what was there is returned.
 	same, err := c.ChangePerson(t.Context(), someApp, audience.Alias{Label: "phone", ID: "42"}, func(i audience.Installation) (audience.Installation, bool, error) {
@@ -193,4 +193,45 @@ func (c *crowd) testPersonOfMany(t *testing.T) {
 		t.Errorf("removed: got %d left, %v", len(all), err)
 	}
 	c.wantPerson(t, anna)
+}
+
+// testAliasesGo proves that an alias is nobody's when no installation names it any more,
+// so that it can be another's, and that it is a person's as long as one does.
+func (c *crowd) testAliasesGo(t *testing.T) {
+	mail := audience.Alias{Label: "mail", ID: `"anna" <anna&co@example.com>`}
+	c.register(t, someApp, "i0", of("a0", "id", "anna", mail.Label, mail.ID))
+	c.register(t, someApp, "i1", of("a1", "id", "anna", mail.Label, mail.ID))
+	c.register(t, 2, "i0", of("a0", "id", "anna"))
+
+	c.register(t, someApp, "i0", of("a0", "id", "anna")) // i1 names the other still
+	c.wantPerson(t, mail, 0, 1)
+	c.register(t, someApp, "i1", of("a1", "id", "anna"))
+	c.twice(t, func(t *testing.T) { c.wantPerson(t, mail) })
+	c.register(t, someApp, "i2", of("a2", "id", "bert", mail.Label, mail.ID))
+	c.wantPerson(t, mail, 2)
+
+	c.remove(t, "i0")
+	c.wantPerson(t, anna, 1)
+	c.register(t, someApp, "i1", of("a1", "id", "carl")) // another person uses it now
+	c.twice(t, func(t *testing.T) { c.wantPerson(t, anna) })
+	c.register(t, someApp, "i3", of("a3", "id", "anna", mail.Label, mail.ID)) // she is bert, it is said
+	c.wantPerson(t, anna, 2, 3)
+
+	if all, err := c.ChangePerson(t.Context(), someApp, bert, func(audience.Installation) (audience.Installation, bool, error) {
+		return audience.Installation{}, true, nil
+	}); err != nil || len(all) > 0 {
+		t.Errorf("got %v, %v", all, err)
+	}
+	c.twice(t, func(t *testing.T) {
+		for _, a := range []audience.Alias{anna, bert, mail} {
+			c.wantPerson(t, a)
+		}
+		if got, err := c.Person(t.Context(), 2, anna, 9); err != nil || len(got) != 1 {
+			t.Errorf("of another app: got %v, %v, want one", got, err)
+		}
+	})
+	// What they were is not joined by what comes later.
+	c.register(t, someApp, "i4", of("a4", "id", "bert"))
+	c.register(t, someApp, "i5", of("a5", "id", "anna"))
+	c.wantPerson(t, bert, 4)
 }

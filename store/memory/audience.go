@@ -157,13 +157,24 @@ func (c *crowd) change(id audience.InstallationID, person int, f func(audience.I
 	c.own(&after)
 	kept := copied(&after)
 	c.byOrdinal[after.Ordinal], c.person[after.Ordinal] = &kept, person
+	c.forget(before.Person, after.Person)
 	return after, nil
+}
+
+// forget removes the aliases that an installation had before, and that none has now.
+func (c *crowd) forget(before, after []audience.Alias) {
+	for _, a := range before {
+		if !slices.Contains(after, a) && !slices.ContainsFunc(c.byOrdinal, func(i *audience.Installation) bool { return i != nil && slices.Contains(i.Person, a) }) {
+			delete(c.people, a)
+		}
+	}
 }
 
 func (c *crowd) remove(i *audience.Installation) {
 	c.release(i)
 	delete(c.byID, i.ID)
 	c.byOrdinal[i.Ordinal], c.person[i.Ordinal] = nil, 0
+	c.forget(i.Person, nil)
 }
 
 // release gives back the device tokens of an installation.

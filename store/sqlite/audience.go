@@ -40,6 +40,7 @@ type audienceStatements struct {
 	removeDestinations        *sql.Stmt
 	putTag, removeTag         *sql.Stmt
 	alias, enterAlias         *sql.Stmt
+	forgetAlias               *sql.Stmt
 	rule, accept, undo, sweep *sql.Stmt
 }
 
@@ -102,6 +103,8 @@ func prepareAudience(p *preparer) audienceStatements {
 
 		alias:      p.stmt("SELECT person FROM aliases WHERE app = ? AND label = ? AND id = ?"),
 		enterAlias: p.stmt("INSERT INTO aliases (app, label, id, person) VALUES (?, ?, ?, ?)"),
+
+		forgetAlias: p.stmt(forgetAlias),
 
 		rule: p.stmt("UPDATE destinations SET state = ?, registered = ?, accepted = ?, reason = ?, reason_at = ?, strikes = ?, judged_by = ?" +
 			ofDestination + " AND value = ? AND registered IS ?"),

@@ -90,6 +90,9 @@ func (a *Audience) put(ctx context.Context, app audience.AppNumber, before *enro
 	if err := a.carryOut(ctx, c); err != nil {
 		return err
 	}
+	if err := a.forgetAliases(ctx, app, before, after.Person); err != nil {
+		return err
+	}
 	if err := a.putTags(ctx, app, after.Ordinal, before.Tags, after.Tags); err != nil {
 		return err
 	}
@@ -234,11 +237,15 @@ func (a *Audience) remove(ctx context.Context, app audience.AppNumber, i *enroll
 	if err := a.putTags(ctx, app, i.Ordinal, i.Tags, nil); err != nil {
 		return err
 	}
-	return a.carryOut(
+	err := a.carryOut(
 		ctx,
 		change{a.written.removeDestinations, []any{app, i.Ordinal}},
 		change{a.written.remove, []any{app, i.Ordinal}},
 	)
+	if err != nil {
+		return err
+	}
+	return a.forgetAliases(ctx, app, i, nil)
 }
 
 // Undo implements audience.Store.
