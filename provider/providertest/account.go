@@ -80,16 +80,12 @@ func write(tx account.Tx, records []string) error {
 // Get and Each say of them.
 func (l *ledger) want(t *testing.T, records ...string) {
 	t.Helper()
-	if got := l.all(t); !slices.Equal(got, records) {
-		t.Errorf("got %q, want %q", got, records)
-	}
-	if l.again == nil {
-		return
-	}
-	l.Store = l.again()
-	if got := l.all(t); !slices.Equal(got, records) {
-		t.Errorf("opened again: got %q, want %q", got, records)
-	}
+	twice(t, &l.Store, l.again, func(t *testing.T) {
+		t.Helper()
+		if got := l.all(t); !slices.Equal(got, records) {
+			t.Errorf("got %q, want %q", got, records)
+		}
+	})
 }
 
 func (l *ledger) all(t *testing.T) (all []string) {

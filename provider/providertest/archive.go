@@ -47,11 +47,7 @@ type shelf struct {
 // twice runs check on the archive, and again on the archive reopened.
 func (s *shelf) twice(t *testing.T, check func(t *testing.T)) {
 	t.Helper()
-	check(t)
-	if s.again != nil {
-		s.Archive = s.again()
-		check(t)
-	}
+	twice(t, &s.Archive, s.again, check)
 }
 
 // ended returns a message for so many shards, which ended some milliseconds after

@@ -65,11 +65,7 @@ type crowd struct {
 // twice runs check on the store, and again on the store reopened.
 func (c *crowd) twice(t *testing.T, check func(t *testing.T)) {
 	t.Helper()
-	check(t)
-	if c.again != nil {
-		c.Store = c.again()
-		check(t)
-	}
+	twice(t, &c.Store, c.again, check)
 }
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 123456789, time.UTC)

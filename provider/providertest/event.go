@@ -79,7 +79,7 @@ func (c *chronicle) add(t *testing.T, events ...event.Event) {
 // want compares the whole log, also when it was opened again.
 func (c *chronicle) want(t *testing.T, last uint64, events ...event.Event) {
 	t.Helper()
-	compare := func() {
+	twice(t, &c.Store, c.again, func(t *testing.T) {
 		t.Helper()
 		got, err := c.Read(t.Context(), 0, 1<<20)
 		if d := cmp.Diff(events, got, cmpopts.EquateEmpty()); err != nil || d != "" {
@@ -89,12 +89,7 @@ func (c *chronicle) want(t *testing.T, last uint64, events ...event.Event) {
 		if f, l, err := c.Bounds(t.Context()); err != nil || f != first || l != last {
 			t.Errorf("bounds: got %d, %d, %v, want %d, %d", f, l, err, first, last)
 		}
-	}
-	compare()
-	if c.again != nil {
-		c.Store = c.again()
-		compare()
-	}
+	})
 }
 
 func (c *chronicle) testAppend(t *testing.T) {
