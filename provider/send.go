@@ -162,12 +162,15 @@ func (p *PushServer) ordinals(ctx context.Context, app audience.AppNumber, to *R
 		all = append(all, o)
 	}
 	for n, alias := range to.People {
-		some, err := p.audience.Person(ctx, app, alias, audience.MaxOfPerson)
+		some, err := p.audience.Person(ctx, app, alias, audience.MaxOfPerson+1)
 		if err != nil {
 			return nil, err
 		}
-		if len(some) == 0 {
-			faults.Add(fmt.Sprintf("/to/people/%d", n), audience.Unknown, "no installation of the app is this person's")
+		switch at := fmt.Sprintf("/to/people/%d", n); {
+		case len(some) == 0:
+			faults.Add(at, audience.Unknown, "no installation of the app is this person's")
+		case len(some) > audience.MaxOfPerson: // nobody is left out without a word
+			faults.Add(at, audience.TooMany, fmt.Sprintf("more than %d installations are this person's: give those a tag", audience.MaxOfPerson))
 		}
 		all = append(all, some...)
 	}
