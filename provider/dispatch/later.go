@@ -14,6 +14,7 @@ import (
 type later struct {
 	mu    sync.Mutex
 	until map[recipient]time.Time // guarded by mu
+	swept time.Time               // when those were looked for whose time is over; guarded by mu
 }
 
 type recipient struct {
@@ -25,13 +26,22 @@ type recipient struct {
 // asked again when their shard is.
 const maxLater = 1 << 16
 
+// longestLater is for how long a device token is left alone at most: a gateway that asks
+// for more is not believed. sweepEvery is how often those are looked for whose time is
+// over, when there are as many as there may be: not with each answer of a wave.
+const (
+	longestLater = time.Hour
+	sweepEvery   = time.Second
+)
+
 func newLater() *later { return &later{until: make(map[recipient]time.Time)} }
 
 // put has a device token left alone for a time.
 func (l *later) put(r recipient, now time.Time, asked time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.until) >= maxLater {
+	if len(l.until) >= maxLater && now.Sub(l.swept).Abs() >= sweepEvery {
+		l.swept = now
 		for r, until := range l.until {
 			if !now.Before(until) {
 				delete(l.until, r)
@@ -39,7 +49,7 @@ func (l *later) put(r recipient, now time.Time, asked time.Duration) {
 		}
 	}
 	if len(l.until) < maxLater {
-		l.until[r] = now.Add(asked)
+		l.until[r] = now.Add(min(asked, longestLater))
 	}
 }
 
