@@ -2,6 +2,7 @@ package platform
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
 )
 
@@ -19,11 +20,33 @@ const serverGC = 200
 func TuneMemory() { tune(serviceGC) }
 
 // TuneSpeed has this process collect garbage as suits one that answers many requests and
-// holds little. GOGC in the environment overrules it. It is for main.
-func TuneSpeed() { tune(serverGC) }
+// holds little, and use enough threads for the few who are in haste not to wait for the
+// many. GOGC and GOMAXPROCS in the environment overrule it. It is for main.
+func TuneSpeed() {
+	tune(serverGC)
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(threads(runtime.NumCPU(), runtime.GOMAXPROCS(0)))
+	}
+}
 
 func tune(percent int) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(percent)
 	}
+}
+
+// leastThreads is how many threads of a push server may run Go code at a time: more than
+// a broadcast keeps busy. With none to spare Go looks at the network only every 10 ms,
+// and lets each that is ready wait for its turn, at each of the steps of an urgent push;
+// with one that sleeps until something comes, the system runs that at once.
+const leastThreads = 8
+
+// threads returns how many threads may run Go code on a machine of so many processors,
+// of which Go would use so many. Where those are fewer, as somebody gave it less than
+// the machine, more threads would only use that up sooner, and then all wait.
+func threads(processors, used int) int {
+	if used < processors {
+		return used
+	}
+	return max(used, leastThreads)
 }
