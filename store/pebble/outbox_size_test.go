@@ -15,8 +15,11 @@ import (
 // TestPain04RoomIsGivenBack proves that the folder is small again when all messages
 // were removed, without anything else being written.
 func TestPain04RoomIsGivenBack(t *testing.T) {
+	if raceEnabled {
+		t.Skip("what files take is no matter of the race detector's, and the engine is slow with it")
+	}
 	dir := filepath.Join(t.TempDir(), "outbox")
-	const memTable = 1 << 20
+	const memTable = 256 << 10
 	o, err := OpenOutbox(dir, Config{MemTableBytes: memTable, CacheBytes: 1 << 20, ReserveBytes: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +31,7 @@ func TestPain04RoomIsGivenBack(t *testing.T) {
 	}()
 	var members audience.Members
 	members.Add(7)
-	const callers, each = 64, 320
+	const callers, each = 64, 80
 	ids := make([]outbox.MessageID, callers*each)
 	var calling sync.WaitGroup
 	for c := range callers {
@@ -51,7 +54,7 @@ func TestPain04RoomIsGivenBack(t *testing.T) {
 		})
 	}
 	calling.Wait()
-	if full := folderBytes(t, dir); full < 10<<20 {
+	if full := folderBytes(t, dir); full < 4<<20 {
 		t.Errorf("got %d bytes for %d messages: nothing is proven", full, len(ids))
 	}
 	if err := o.Remove(t.Context(), ids...); err != nil {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"flag"
 	"os"
 	"testing"
 )
@@ -9,6 +10,11 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(victimEnv); path != "" {
 		victim(path)
 		os.Exit(1)
+	}
+	if raceEnabled { // the engine is slow then, and the same draws are made without
+		if err := flag.Set("rapid.checks", "20"); err != nil {
+			panic(err)
+		}
 	}
 	os.Exit(m.Run())
 }
