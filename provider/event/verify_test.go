@@ -42,10 +42,11 @@ func snippet(t *testing.T, language string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(doc), "\n```"+language+"\n")
+	_, verifying, _ := strings.Cut(string(doc), "\n## Verify them\n")
+	_, rest, ok := strings.Cut(verifying, "\n```"+language+"\n")
 	code, _, ended := strings.Cut(rest, "```")
 	if !ok || !ended {
-		t.Fatalf("docs/webhooks.md has no %s", language)
+		t.Fatalf("docs/webhooks.md verifies in no %s", language)
 	}
 	return code
 }
