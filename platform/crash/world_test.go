@@ -212,9 +212,9 @@ func (p *phone) liveAs(ctx context.Context, d *device.Device, settled <-chan str
 			life = short
 		}
 	}
-	for life.Err() == nil {
+	for pause := longPause; life.Err() == nil; pause = min(2*pause, longestPause) {
 		run, cancel := context.WithCancel(life)
-		p.world.running.Go(func() { p.nudge(run, d, cancel) })
+		p.world.running.Go(func() { p.nudge(run, d, pause, cancel) })
 		err := d.Run(run)
 		cancel()
 		if err != nil {
@@ -226,13 +226,17 @@ func (p *phone) liveAs(ctx context.Context, d *device.Device, settled <-chan str
 
 // longPause is how long a device may wait between two attempts before its network
 // comes back, which has it try at once. Devices wait longer each time, and minutes
-// in the end, which is right for them and too long for a test.
-const longPause = time.Second
+// in the end, which is right for them and too long for a test. The test waits longer
+// each time, too, up to longestPause: a busy machine takes its time to connect them all.
+const (
+	longPause    = time.Second
+	longestPause = 8 * time.Second
+)
 
-// nudge ends a run that is not connected for too long, so that a new one begins.
-func (p *phone) nudge(run context.Context, d *device.Device, end context.CancelFunc) {
+// nudge ends a run that is not connected for a pause, so that a new one begins.
+func (p *phone) nudge(run context.Context, d *device.Device, pause time.Duration, end context.CancelFunc) {
 	for run.Err() == nil {
-		wait, cancel := context.WithTimeout(run, longPause)
+		wait, cancel := context.WithTimeout(run, pause)
 		err := d.Connected(wait)
 		cancel()
 		if err != nil {
