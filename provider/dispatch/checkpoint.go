@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -47,9 +48,35 @@ func (l *load) checkpoint(ctx context.Context) error {
 	if err := l.rule(ctx, believed); err != nil {
 		l.cfg.Logger.LogAttrs(ctx, slog.LevelError, "what answers said of device tokens was not noted", slog.Any("app_number", l.queue.App), slog.Any("error", err))
 	}
+	if err := l.blownMeanwhile(ctx, believed, undo); err != nil {
+		return err
+	}
 	for id := range undo {
 		if _, err := l.cfg.Audience.Undo(ctx, l.queue.App, id); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// blownMeanwhile adds to undo the messages of rulings whose fuse has blown since they were
+// believed: another worker saw it, and may have undone what there was before them.
+func (l *load) blownMeanwhile(ctx context.Context, ruled [][]judgment, undo map[outbox.MessageID]bool) error {
+	looked := make(map[outbox.MessageID]bool)
+	for _, some := range ruled {
+		for _, j := range some {
+			id := outbox.MessageID(j.after.JudgedBy)
+			if j.after.State == audience.Active || looked[id] {
+				continue
+			}
+			looked[id] = true
+			switch m, err := l.cfg.Outbox.Message(ctx, id); {
+			case errors.Is(err, outbox.ErrNotFound): // it has ended
+			case err != nil:
+				return err
+			case m.Fuse.Blown:
+				undo[id] = true
+			}
 		}
 	}
 	return nil
