@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,11 +69,8 @@ func check(body []byte, t reflect.Type, isPatch bool) error {
 	if !json.Valid(body) {
 		return newProblem(CodeJSON, "%s", whyNoJSON(body))
 	}
-	c := newChecker(body, isPatch)
-	c.value("", t)
-	if c.err != nil {
-		return fmt.Errorf("checking a body: %w", c.err)
-	}
+	c := checker{s: scanner{text: body}, isPatch: isPatch}
+	c.value(t)
 	return c.faults.Err()
 }
 
@@ -91,25 +89,36 @@ type anyJSON struct{ json.RawMessage }
 
 // checker goes through a document that is valid JSON, together with a type.
 type checker struct {
-	d       *json.Decoder
+	s       scanner
 	isPatch bool
+	place   []string // the names and numbers that lead to the value in hand
 	faults  audience.Faults
-	err     error // what cannot be
-}
-
-func newChecker(document []byte, isPatch bool) *checker {
-	d := json.NewDecoder(bytes.NewReader(document))
-	d.UseNumber()
-	return &checker{d: d, isPatch: isPatch}
 }
 
 // maxFaults bounds what is said of one document.
 const maxFaults = 100
 
-func (c *checker) add(at string, code audience.FaultCode, format string, args ...any) {
+func (c *checker) add(code audience.FaultCode, format string, args ...any) {
 	if len(c.faults) < maxFaults {
-		c.faults.Add(at, code, fmt.Sprintf(format, args...))
+		c.faults.Add(pointer(c.place), code, fmt.Sprintf(format, args...))
 	}
+}
+
+// pointer returns the JSON pointer of a place (RFC 6901 section 3).
+func pointer(place []string) string {
+	var b strings.Builder
+	for _, name := range place {
+		b.WriteByte('/')
+		b.WriteString(escape(name))
+	}
+	return b.String()
+}
+
+// within calls f with a name or number added to the place.
+func (c *checker) within(name string, f func()) {
+	c.place = append(c.place, name)
+	f()
+	c.place = c.place[:len(c.place)-1]
 }
 
 var (
@@ -119,60 +128,51 @@ var (
 	timeType = reflect.TypeFor[time.Time]()
 )
 
-// value checks the value that comes next, which is at a pointer.
-func (c *checker) value(at string, t reflect.Type) {
+// value checks the value that comes next.
+func (c *checker) value(t reflect.Type) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	if t == rawType || t == anyType || t.Kind() == reflect.Interface {
-		c.skip()
+		c.s.skip()
 		return
 	}
-	token, err := c.d.Token()
-	if err != nil {
-		c.err = err
-		return
-	}
-	switch v := token.(type) {
-	case json.Delim:
+	switch first := c.s.peek(); first {
+	case '{':
 		switch {
-		case v == '{' && t.Kind() == reflect.Struct && t != timeType:
-			c.object(at, t)
-		case v == '{' && t.Kind() == reflect.Map:
-			c.dictionary(at, t.Elem())
-		case v == '[' && t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8:
-			c.array(at, t.Elem())
+		case t.Kind() == reflect.Struct && t != timeType:
+			c.object(t)
+		case t.Kind() == reflect.Map:
+			c.dictionary(t.Elem())
 		default:
-			c.wrong(at, v, t)
-			c.rest()
+			c.wrong("an object", t)
 		}
-	case string:
-		c.text(at, v, t)
-	case json.Number:
-		c.number(at, v, t)
-	case bool:
-		if t.Kind() != reflect.Bool {
-			c.wrong(at, v, t)
+	case '[':
+		if t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8 {
+			c.array(t.Elem())
+		} else {
+			c.wrong("an array", t)
 		}
-	default: // null
-		c.add(at, audience.Malformed, "null cannot stand here: leave it out")
+	case '"':
+		c.text(t)
+	case 't', 'f':
+		if t.Kind() == reflect.Bool {
+			c.s.skip()
+		} else {
+			c.wrong("true or false", t)
+		}
+	case 'n':
+		c.s.skip()
+		c.add(audience.Malformed, "null cannot stand here: leave it out")
+	default:
+		c.number(t)
 	}
 }
 
-// wrong notes that a value is of another kind than its place.
-func (c *checker) wrong(at string, v any, t reflect.Type) {
-	got := "a string"
-	switch v := v.(type) {
-	case json.Delim:
-		if got = "an array"; v == '{' {
-			got = "an object"
-		}
-	case json.Number:
-		got = "a number"
-	case bool:
-		got = "true or false"
-	}
-	c.add(at, audience.Malformed, "here goes %s, not %s", kindOf(t), got)
+// wrong passes a value that is of another kind than its place.
+func (c *checker) wrong(got string, t reflect.Type) {
+	c.s.skip()
+	c.add(audience.Malformed, "here goes %s, not %s", kindOf(t), got)
 }
 
 // kindOf says what JSON goes where a type is.
@@ -195,127 +195,89 @@ func kindOf(t reflect.Type) string {
 }
 
 // object checks the members of an object that is a struct.
-func (c *checker) object(at string, t reflect.Type) {
-	fields, seen := fieldsOf(t), map[string]bool{}
-	c.members(at, func(name, at string) {
-		seen[name] = true
-		for n := range fields {
-			if fields[n].name == name {
-				c.member(at, fields[n].typ)
-				return
-			}
+func (c *checker) object(t reflect.Type) {
+	fields := fieldsOf(t)
+	seen := make([]bool, len(fields))
+	for c.s.enter(); !c.s.leave(); {
+		name := c.s.str()
+		n := slices.IndexFunc(fields, func(f field) bool { return f.name == string(name) })
+		switch {
+		case n < 0:
+			c.refuse(string(name), audience.Unknown, "there is no such field")
+		case seen[n]:
+			c.refuse(string(name), audience.Duplicate, "it is there twice")
+		default:
+			seen[n] = true
+			c.member(fields[n].name, fields[n].typ)
 		}
-		c.add(at, audience.Unknown, "there is no such field")
-		c.skip()
-	})
-	for _, f := range fields {
-		if !f.optional && !seen[f.name] && !c.isPatch {
-			c.add(at+"/"+escape(f.name), audience.Required, "it is missing")
+	}
+	for n := range fields {
+		if f := &fields[n]; !f.optional && !seen[n] && !c.isPatch {
+			c.within(f.name, func() { c.add(audience.Required, "it is missing") })
 		}
 	}
 }
 
 // dictionary checks the members of an object that is a map.
-func (c *checker) dictionary(at string, t reflect.Type) {
-	c.members(at, func(_, at string) { c.member(at, t) })
-}
-
-// member checks the value of a member. In a patch, null takes it away.
-func (c *checker) member(at string, t reflect.Type) {
-	if !c.isPatch {
-		c.value(at, t)
-		return
-	}
-	var v json.RawMessage
-	if c.err = c.d.Decode(&v); c.err != nil || string(v) == "null" {
-		return
-	}
-	below := newChecker(v, true)
-	below.faults = c.faults
-	below.value(at, t)
-	c.faults, c.err = below.faults, below.err
-}
-
-// members goes through an object to its end.
-func (c *checker) members(at string, f func(name, at string)) {
+func (c *checker) dictionary(t reflect.Type) {
 	seen := map[string]bool{}
-	for c.err == nil && c.d.More() {
-		token, err := c.d.Token()
-		name, isString := token.(string)
-		if err != nil || !isString {
-			c.err = errors.Join(err, errors.New("no name of a member"))
-			return
-		}
-		below := at + "/" + escape(name)
+	for c.s.enter(); !c.s.leave(); {
+		name := string(c.s.str())
 		if seen[name] {
-			c.add(below, audience.Duplicate, "it is there twice")
-			c.skip()
+			c.refuse(name, audience.Duplicate, "it is there twice")
 			continue
 		}
 		seen[name] = true
-		f(name, below)
+		c.member(name, t)
 	}
-	c.end()
+}
+
+// refuse passes the value of a member that cannot be there.
+func (c *checker) refuse(name string, code audience.FaultCode, detail string) {
+	c.s.skip()
+	c.within(name, func() { c.add(code, "%s", detail) })
+}
+
+// member checks the value of a member. In a patch, null takes it away.
+func (c *checker) member(name string, t reflect.Type) {
+	if c.isPatch && c.s.peek() == 'n' {
+		c.s.skip()
+		return
+	}
+	c.within(name, func() { c.value(t) })
 }
 
 // array checks the elements of an array.
-func (c *checker) array(at string, t reflect.Type) {
+func (c *checker) array(t reflect.Type) {
 	patch := c.isPatch
 	c.isPatch = false // a list is replaced as a whole
-	for n := 0; c.err == nil && c.d.More(); n++ {
-		c.value(at+"/"+strconv.Itoa(n), t)
+	c.s.enter()
+	for n := 0; !c.s.leave(); n++ {
+		c.within(strconv.Itoa(n), func() { c.value(t) })
 	}
 	c.isPatch = patch
-	c.end()
-}
-
-// end reads the delimiter at the end of what is being read.
-func (c *checker) end() {
-	if c.err == nil {
-		_, c.err = c.d.Token()
-	}
-}
-
-// skip reads one value, whatever it is.
-func (c *checker) skip() {
-	if c.err == nil {
-		var v json.RawMessage
-		c.err = c.d.Decode(&v)
-	}
-}
-
-// rest reads to the end of what was begun.
-func (c *checker) rest() {
-	for depth := 1; c.err == nil && depth > 0; {
-		token, err := c.d.Token()
-		c.err = err
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-	}
 }
 
 // text checks a string.
-func (c *checker) text(at, s string, t reflect.Type) {
-	switch v := reflect.New(t); {
+func (c *checker) text(t reflect.Type) {
+	switch textual := reflect.PointerTo(t).Implements(textType); {
 	case t == timeType:
-		if _, err := time.Parse(time.RFC3339, s); err != nil {
-			c.add(at, audience.Malformed, "not a time, such as 2030-01-31T08:00:00Z")
+		if _, err := time.Parse(time.RFC3339, string(c.s.str())); err != nil {
+			c.add(audience.Malformed, "not a time, such as 2030-01-31T08:00:00Z")
 		}
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
-		quoted, err := json.Marshal(s)
-		if err != nil || json.Unmarshal(quoted, v.Interface()) != nil {
-			c.add(at, audience.Malformed, "not base64")
+		var v []byte
+		if json.Unmarshal(c.s.skip(), &v) != nil {
+			c.add(audience.Malformed, "not base64")
 		}
-	case v.Type().Implements(textType):
-		if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v); ok && u.UnmarshalText([]byte(s)) != nil {
-			c.add(at, audience.Malformed, "%s", expectation(t))
+	case textual:
+		if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](reflect.New(t)); ok && u.UnmarshalText(c.s.str()) != nil {
+			c.add(audience.Malformed, "%s", expectation(t))
 		}
 	case t.Kind() != reflect.String:
-		c.wrong(at, s, t)
+		c.wrong("a string", t)
+	default:
+		c.s.skip()
 	}
 }
 
@@ -332,28 +294,30 @@ func expectation(t reflect.Type) string {
 }
 
 // number checks a number.
-func (c *checker) number(at string, v json.Number, t reflect.Type) {
-	x := reflect.New(t).Elem()
+func (c *checker) number(t reflect.Type) {
 	var err error
-	switch {
+	unsigned := false
+	switch k := t.Kind(); {
 	case reflect.PointerTo(t).Implements(textType):
-		c.wrong(at, v, t)
-	case x.CanInt():
-		_, err = strconv.ParseInt(string(v), 10, t.Bits())
-	case x.CanUint():
-		_, err = strconv.ParseUint(string(v), 10, t.Bits())
-	case x.CanFloat():
-		_, err = strconv.ParseFloat(string(v), t.Bits())
+		c.wrong("a number", t)
+		return
+	case k >= reflect.Int && k <= reflect.Int64:
+		_, err = strconv.ParseInt(string(c.s.skip()), 10, t.Bits())
+	case k >= reflect.Uint && k <= reflect.Uintptr:
+		unsigned = true
+		_, err = strconv.ParseUint(string(c.s.skip()), 10, t.Bits())
+	case k == reflect.Float32 || k == reflect.Float64:
+		_, err = strconv.ParseFloat(string(c.s.skip()), t.Bits())
 	default:
-		c.wrong(at, v, t)
+		c.wrong("a number", t)
 	}
 	switch {
 	case errors.Is(err, strconv.ErrRange):
-		c.add(at, audience.Malformed, "the number is too large")
-	case err != nil && x.CanUint():
-		c.add(at, audience.Malformed, "here goes a whole number that is not negative")
+		c.add(audience.Malformed, "the number is too large")
+	case err != nil && unsigned:
+		c.add(audience.Malformed, "here goes a whole number that is not negative")
 	case err != nil:
-		c.add(at, audience.Malformed, "here goes a whole number")
+		c.add(audience.Malformed, "here goes a whole number")
 	}
 }
 

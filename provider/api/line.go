@@ -96,8 +96,11 @@ func (a *API) sendLine(ctx context.Context, q *request) (answer, error) {
 	if err != nil {
 		return answer{}, lineProblem(err, alias)
 	}
-	same := digest("line", []byte(alias.Label), []byte(alias.ID), o.Notification.Payload, []byte{byte(o.Notification.Priority)})
-	if o.Once, err = q.once(same[:], now); err != nil {
+	o.Once, err = q.once(func() ([]byte, error) {
+		same := digest("line", []byte(alias.Label), []byte(alias.ID), o.Notification.Payload, []byte{byte(o.Notification.Priority)})
+		return same[:], nil
+	}, now)
+	if err != nil {
 		return answer{}, err
 	}
 	sent, err := a.server.Send(ctx, q.app.ID, o)

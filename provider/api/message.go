@@ -132,11 +132,7 @@ func (a *API) sendMessage(ctx context.Context, q *request) (answer, error) {
 	if err != nil {
 		return answer{}, unsendable(err)
 	}
-	same, err := canonical(q.body)
-	if err != nil {
-		return answer{}, err
-	}
-	if o.Once, err = q.once(same, now); err != nil {
+	if o.Once, err = q.once(func() ([]byte, error) { return canonical(q.body) }, now); err != nil {
 		return answer{}, err
 	}
 	sent, err := a.server.Send(ctx, q.app.ID, o)

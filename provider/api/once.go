@@ -39,8 +39,8 @@ var replayedHeader = parameter{
 
 // once returns what identifies a request by its idempotency key, the zero value if it
 // has none. It is of the caller's app, and for requests that are the same if what is
-// is.
-func (q *request) once(what []byte, now time.Time) (outbox.Once, error) {
+// is, which is asked for only then.
+func (q *request) once(what func() ([]byte, error), now time.Time) (outbox.Once, error) {
 	given := q.Header.Values(headerIdempotencyKey)
 	switch {
 	case len(given) == 0:
@@ -50,9 +50,13 @@ func (q *request) once(what []byte, now time.Time) (outbox.Once, error) {
 	case given[0] == "" || len(given[0]) > maxIdempotencyKey || strings.ContainsFunc(given[0], func(c rune) bool { return c < ' ' || c > '~' }):
 		return outbox.Once{}, wrongParameter(headerIdempotencyKey, "malformed", fmt.Sprintf("1 to %d printable characters of ASCII", maxIdempotencyKey))
 	}
+	said, err := what()
+	if err != nil {
+		return outbox.Once{}, err
+	}
 	return outbox.Once{
 		Key:         digest("key", []byte(q.app.ID), []byte(given[0])),
-		Fingerprint: digest("request", []byte(q.op.id), what),
+		Fingerprint: digest("request", []byte(q.op.id), said),
 		Until:       now.Add(rememberOnce),
 	}, nil
 }
