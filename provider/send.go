@@ -151,15 +151,17 @@ func (p *PushServer) resolve(ctx context.Context, app audience.AppNumber, to *Re
 // it names.
 func (p *PushServer) ordinals(ctx context.Context, app audience.AppNumber, to *Recipients) (all []audience.Ordinal, err error) {
 	var faults audience.Faults
-	for n, id := range to.Installations {
-		o, err := audience.OrdinalOf(ctx, p.audience, app, id)
-		switch {
-		case errors.Is(err, audience.ErrNotFound):
-			faults.Add(fmt.Sprintf("/to/installations/%d", n), audience.Unknown, "the app has no such installation")
-		case err != nil:
+	if len(to.Installations) > 0 {
+		located, err := p.audience.Ordinals(ctx, app, to.Installations)
+		if err != nil {
 			return nil, err
 		}
-		all = append(all, o)
+		for n, l := range located {
+			if !l.Known {
+				faults.Add(fmt.Sprintf("/to/installations/%d", n), audience.Unknown, "the app has no such installation")
+			}
+			all = append(all, l.Ordinal)
+		}
 	}
 	for n, alias := range to.People {
 		some, err := p.audience.Person(ctx, app, alias, audience.MaxOfPerson+1)

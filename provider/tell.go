@@ -170,11 +170,6 @@ type toldAudience struct {
 	*teller
 }
 
-// Ordinal implements audience.Locator.
-func (a toldAudience) Ordinal(ctx context.Context, app audience.AppNumber, id audience.InstallationID) (audience.Ordinal, error) {
-	return audience.OrdinalOf(ctx, a.Store, app, id)
-}
-
 // Rule implements audience.Store.
 func (a toldAudience) Rule(ctx context.Context, app audience.AppNumber, rulings []audience.Ruling) error {
 	if err := a.Store.Rule(ctx, app, rulings); err != nil {

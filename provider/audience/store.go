@@ -52,6 +52,12 @@ type Target struct {
 	Destination
 }
 
+// Located is where an installation is, if the app has it.
+type Located struct {
+	Ordinal Ordinal
+	Known   bool
+}
+
 // Ruling is what a destination has come to, by an answer to a push that went to
 // Target as it was: it has no effect if the installation has another device
 // token there by now, or has registered it again.
@@ -66,6 +72,9 @@ type Ruling struct {
 type Store interface {
 	// Installation returns an installation, or ErrNotFound.
 	Installation(ctx context.Context, app AppNumber, id InstallationID) (Installation, error)
+
+	// Ordinals returns where installations are, in their order.
+	Ordinals(ctx context.Context, app AppNumber, ids []InstallationID) ([]Located, error)
 
 	// Change replaces an installation by what f makes of it, and returns that. It
 	// is the zero value but for its ID and CreatedAt if there is none. The store
@@ -117,20 +126,4 @@ type Store interface {
 	// Sweep removes up to limit device tokens, of all apps, that are Gone since before
 	// a time, and returns how many it removed: 0 says that there are no more.
 	Sweep(ctx context.Context, before time.Time, limit int) (int, error)
-}
-
-// Locator is a Store that finds the ordinal of an installation for less than all of the
-// installation costs.
-type Locator interface {
-	// Ordinal returns the ordinal of an installation, or ErrNotFound.
-	Ordinal(ctx context.Context, app AppNumber, id InstallationID) (Ordinal, error)
-}
-
-// OrdinalOf returns the ordinal of an installation in a store, or ErrNotFound.
-func OrdinalOf(ctx context.Context, s Store, app AppNumber, id InstallationID) (Ordinal, error) {
-	if l, ok := s.(Locator); ok {
-		return l.Ordinal(ctx, app, id)
-	}
-	i, err := s.Installation(ctx, app, id)
-	return i.Ordinal, err
 }

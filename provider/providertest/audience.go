@@ -31,6 +31,7 @@ func Audience(t *testing.T, open OpenAudience) {
 		"TokenMoves":     (*crowd).testTokenMoves,
 		"Apps":           (*crowd).testApps,
 		"List":           (*crowd).testList,
+		"Ordinals":       (*crowd).testOrdinals,
 		"People":         (*crowd).testPeople,
 		"Person":         (*crowd).testPerson,
 		"PersonFails":    (*crowd).testPersonFails,
@@ -103,8 +104,9 @@ func with(deviceToken string, tags ...string) audience.Registration {
 func (c *crowd) want(t *testing.T, app audience.AppNumber, id audience.InstallationID, want audience.Installation) {
 	t.Helper()
 	got, err := c.Installation(t.Context(), app, id)
-	if o, failed := audience.OrdinalOf(t.Context(), c.Store, app, id); o != want.Ordinal || errors.Is(failed, audience.ErrNotFound) != want.IsZero() {
-		t.Errorf("ordinal of %s: got %d, %v, want %d", id, o, failed, want.Ordinal)
+	located := audience.Located{Ordinal: want.Ordinal, Known: !want.IsZero()}
+	if o, failed := c.Ordinals(t.Context(), app, []audience.InstallationID{id}); failed != nil || len(o) != 1 || o[0] != located {
+		t.Errorf("ordinal of %s: got %v, %v, want %v", id, o, failed, located)
 	}
 	if want.IsZero() {
 		if !errors.Is(err, audience.ErrNotFound) {

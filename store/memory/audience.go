@@ -76,6 +76,19 @@ func (a *Audience) Installation(_ context.Context, app audience.AppNumber, id au
 	return copied(i), nil
 }
 
+// Ordinals implements audience.Store.
+func (a *Audience) Ordinals(_ context.Context, app audience.AppNumber, ids []audience.InstallationID) ([]audience.Located, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	found := make([]audience.Located, len(ids))
+	for n, id := range ids {
+		if i := a.crowd(app).get(id); i != nil {
+			found[n] = audience.Located{Ordinal: i.Ordinal, Known: true}
+		}
+	}
+	return found, nil
+}
+
 // Change implements audience.Store.
 func (a *Audience) Change(_ context.Context, app audience.AppNumber, id audience.InstallationID, f func(audience.Installation) (audience.Installation, bool, error)) (audience.Installation, error) {
 	a.mu.Lock()

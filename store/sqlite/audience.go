@@ -17,12 +17,10 @@ type Audience struct {
 	written, read audienceStatements // for changes, and for looking
 	batches       batches
 	newcomers     newcomers
+	lookups       lookups
 }
 
-var (
-	_ audience.Store   = (*Audience)(nil)
-	_ audience.Locator = (*Audience)(nil)
-)
+var _ audience.Store = (*Audience)(nil)
 
 type audienceStatements struct {
 	installation, list, bound *sql.Stmt
@@ -30,7 +28,7 @@ type audienceStatements struct {
 	targets, targetsOf        *sql.Stmt
 	everybody, tagged, find   *sql.Stmt
 
-	ordinal                   *sql.Stmt
+	ordinal, ordinals         *sql.Stmt
 	enter, enterNew           *sql.Stmt
 	update, remove            *sql.Stmt
 	count, putCount           *sql.Stmt
@@ -84,6 +82,7 @@ func prepareAudience(p *preparer) audienceStatements {
 			" AND t.tag = ? ORDER BY t.ordinal"),
 
 		ordinal:  p.stmt("SELECT ordinal FROM installations WHERE app = ? AND id = ?"),
+		ordinals: p.stmt("SELECT o.key, i.ordinal FROM json_each(?) o CROSS JOIN installations i WHERE i.app = ? AND i.id = o.value"),
 		enter:    p.stmt(enter),
 		enterNew: p.stmt(enter + " ON CONFLICT (app, id) DO NOTHING"),
 		update: p.stmt("UPDATE installations SET person = ?, sequence = ?, created = ?, updated = ?, body = ?" +
@@ -215,19 +214,6 @@ func (a *Audience) Installation(ctx context.Context, app audience.AppNumber, id 
 		return audience.Installation{}, err
 	}
 	return i.Installation, nil
-}
-
-// Ordinal implements audience.Locator.
-func (a *Audience) Ordinal(ctx context.Context, app audience.AppNumber, id audience.InstallationID) (o audience.Ordinal, err error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	// It is short, and to be able to cut it off would take longer.
-	err = a.read.ordinal.QueryRowContext(context.WithoutCancel(ctx), app, string(id)).Scan(&o)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, audience.ErrNotFound
-	}
-	return o, fault(a.db.path, err)
 }
 
 // List implements audience.Store.
