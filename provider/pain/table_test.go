@@ -21,7 +21,7 @@ func TestTable(t *testing.T) {
 		named[name[1]] = true
 	}
 	there := make(map[string]bool)
-	for _, dir := range []string{"provider", "provider/api", "provider/pain", "platform/crash", "store/pebble"} {
+	for _, dir := range []string{"provider", "provider/api", "provider/pain", "platform/crash", "store/pebble", "store/sqlite"} {
 		files, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(dir), "*_test.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", dir, len(files), err)

@@ -105,6 +105,29 @@ func TestNewcomersKnown(t *testing.T) {
 	}
 }
 
+// TestNewcomersKept proves that what was answered is on the disk, also of those who
+// were entered many at once.
+func TestNewcomersKept(t *testing.T) {
+	a, at := crowded(t, fullBalance)
+	const all = 4 * fullBalance
+	var apps sync.WaitGroup
+	for n := fullBalance; n < all; n++ {
+		apps.Go(func() {
+			if err := register(t.Context(), a, n, at); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	apps.Wait()
+	crashed := open(t, copyFiles(t, a.db.path)).Audience()
+	for n := range all {
+		i, err := crashed.Installation(t.Context(), 1, audience.InstallationID(fmt.Sprint("i", n)))
+		if err != nil || len(i.Destinations) != 1 || len(i.Person) != 1 || len(i.Tags) != 2 {
+			t.Errorf("i%d: got %+v, %v", n, i, err)
+		}
+	}
+}
+
 // TestNewAllocations bounds what an app costs that registers for the first time, while
 // most do.
 func TestNewAllocations(t *testing.T) {
