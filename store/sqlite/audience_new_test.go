@@ -11,17 +11,17 @@ import (
 	"github.com/heraldpush/herald/provider/audience"
 )
 
-// crowded returns an audience that most who register are new to, n of them.
-func crowded(t *testing.T, n int) (*Audience, time.Time) {
+// crowded returns an audience that most who register are new to, fullBalance of them.
+func crowded(t *testing.T) (*Audience, time.Time) {
 	t.Helper()
 	a, at := open(t, newPath(t)).Audience(), time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	for i := range n {
+	for i := range fullBalance {
 		if err := register(t.Context(), a, i, at); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if !a.newcomers.most() {
-		t.Fatalf("%d new ones are not most", n)
+		t.Fatal("they are not taken for most")
 	}
 	return a, at
 }
@@ -29,7 +29,7 @@ func crowded(t *testing.T, n int) (*Audience, time.Time) {
 // TestNewcomersAtOnce proves that one that registers many times at once while most are
 // new is entered once, and that each call has what it came to.
 func TestNewcomersAtOnce(t *testing.T) {
-	a, at := crowded(t, fullBalance)
+	a, at := crowded(t)
 	const ids, calls = 20, 8
 	var (
 		apps  sync.WaitGroup
@@ -62,7 +62,7 @@ func TestNewcomersAtOnce(t *testing.T) {
 // TestNewcomersKnown proves that what is known is changed, refused and removed as ever
 // while most are new, and that it ends that they are.
 func TestNewcomersKnown(t *testing.T) {
-	a, at := crowded(t, fullBalance)
+	a, at := crowded(t)
 	id := func(n int) audience.InstallationID { return audience.InstallationID(fmt.Sprint("i", n)) }
 	say := func(n int, r audience.Registration) (audience.Installation, error) {
 		return a.Change(t.Context(), 1, id(n), func(i audience.Installation) (audience.Installation, bool, error) { return i.Register(r, at) })
@@ -108,7 +108,7 @@ func TestNewcomersKnown(t *testing.T) {
 // TestNewcomersKept proves that what was answered is on the disk, also of those who
 // were entered many at once.
 func TestNewcomersKept(t *testing.T) {
-	a, at := crowded(t, fullBalance)
+	a, at := crowded(t)
 	const all = 4 * fullBalance
 	var apps sync.WaitGroup
 	for n := fullBalance; n < all; n++ {
@@ -134,7 +134,7 @@ func TestNewAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	a, at := crowded(t, fullBalance)
+	a, at := crowded(t)
 	n := fullBalance
 	got := testing.AllocsPerRun(200, func() {
 		if err := register(t.Context(), a, n, at); err != nil {
