@@ -32,6 +32,8 @@ const (
 	keepUnused = 2 * time.Hour
 	// tidyEvery is how often those are looked for.
 	tidyEvery = time.Minute
+	// cutEvery is how often the log says that a push service is not reached.
+	cutEvery = time.Minute
 )
 
 // roads has the connections to the push service: one sender for each credential
@@ -47,6 +49,15 @@ type roads struct {
 	tidied  time.Time                               // guarded by mu
 	closed  bool                                    // guarded by mu
 	faults  map[audience.AppNumber]fault            // the last of each app; guarded by mu
+
+	reach sync.Mutex
+	cut   map[apns.Environment]*cutOff // the push services that are not reached; guarded by reach
+}
+
+// cutOff says that a push service is not reached.
+type cutOff struct {
+	err    error     // why, the last time
+	toldAt time.Time // when the log said so
 }
 
 // secretID names what notifications are sent with, in whichever apps it was
@@ -75,7 +86,7 @@ func newRoads(book *account.Book, g Gateway, logger *slog.Logger) *roads {
 	return &roads{
 		book: book, gateway: g, logger: logger,
 		tokens: make(map[secretID]*apnsclient.ProviderTokens), senders: make(map[senderID]*sender),
-		faults: make(map[audience.AppNumber]fault),
+		faults: make(map[audience.AppNumber]fault), cut: make(map[apns.Environment]*cutOff),
 	}
 }
 
@@ -119,6 +130,51 @@ func (r *roads) fault(number audience.AppNumber, e apns.Environment, t apns.Topi
 		slog.String("environment", e.String()), slog.String("topic", string(t)), slog.Any("error", err))
 }
 
+// watched returns how the push service of an environment is reached, with note told of
+// its connections.
+func (r *roads) watched(e apns.Environment) apnsclient.Config {
+	cfg := r.gateway.config(e)
+	also := cfg.Hooks.Connection
+	cfg.Hooks.Connection = func(event apnsclient.ConnectionEvent) {
+		r.note(e, event)
+		if also != nil {
+			also(event)
+		}
+	}
+	return cfg
+}
+
+// note notes whether a push service is reached. A push that gets onto no connection
+// has no answer that could say so.
+func (r *roads) note(e apns.Environment, event apnsclient.ConnectionEvent) {
+	r.reach.Lock()
+	defer r.reach.Unlock()
+	was := r.cut[e]
+	switch {
+	case event.Kind == apnsclient.Opened && was != nil:
+		delete(r.cut, e)
+		r.logger.Info("the push service is reached again", slog.String("environment", e.String()))
+	case event.Kind == apnsclient.Failed && !errors.Is(event.Err, apnsclient.ErrClosed):
+		c := &cutOff{err: event.Err, toldAt: time.Now()}
+		if r.cut[e] = c; was != nil && c.toldAt.Sub(was.toldAt) < cutEvery {
+			c.toldAt = was.toldAt
+			return
+		}
+		r.logger.Error("the push service is not reached, and what is for it waits", slog.String("environment", e.String()), slog.Any("error", event.Err))
+	}
+}
+
+// unreached returns why the push service of an environment is not reached, nil if it is
+// as far as is known.
+func (r *roads) unreached(e apns.Environment) error {
+	r.reach.Lock()
+	defer r.reach.Unlock()
+	if c := r.cut[e]; c != nil {
+		return c.err
+	}
+	return nil
+}
+
 // hold returns the sender for a credential in an environment, opening it if it is
 // not open. It is to be let go.
 func (r *roads) hold(ctx context.Context, app account.AppID, c *account.Credential, e apns.Environment) (*sender, error) {
@@ -157,7 +213,7 @@ func (r *roads) open(ctx context.Context, app account.AppID, c account.Credentia
 	if err != nil {
 		return nil, err
 	}
-	cfg := r.gateway.config(id.environment)
+	cfg := r.watched(id.environment)
 	if key, ok := m.Key(); !ok {
 		return newSender(cfg, m, nil)
 	} else if r.tokens[id.secretID] == nil {

@@ -137,7 +137,7 @@ func (p *PushServer) Story(ctx context.Context, app account.AppID, id outbox.Mes
 			s.Lines = append(s.Lines, StoryLine{l.Time, l.Hop.String(), id, l.Sentence()})
 		}
 	}
-	s.Lines = append(s.Lines, o.end()...)
+	s.Lines = append(s.Lines, o.end(p.kept(&o))...)
 	slices.SortStableFunc(s.Lines, func(a, b StoryLine) int { return a.Time.Compare(b.Time) })
 	return s, nil
 }
@@ -202,8 +202,28 @@ func (o *Outcome) whyNot() string {
 	return "it did not have the tag or the device token when the audience was frozen"
 }
 
-// end tells how it is now.
-func (o *Outcome) end() (lines []StoryLine) {
+// kept returns what keeps a message from being sent to the installation, as far as is
+// known; nil if nothing is.
+func (p *PushServer) kept(o *Outcome) error {
+	if o.Receipt != outbox.Pending || o.Message.State != outbox.StateSending {
+		return nil
+	}
+	if err := p.roads.lastFault(o.Message.App, latest(o.Message.ID.Time(), o.Message.StartAt)); err != nil {
+		return err
+	}
+	for n := range o.Installation.Destinations {
+		if o.Sent[n] == "" {
+			continue
+		}
+		if err := p.roads.unreached(o.Installation.Destinations[n].Environment); err != nil {
+			return fmt.Errorf("the push service is not reached: %w", err)
+		}
+	}
+	return nil
+}
+
+// end tells how it is now. kept is what keeps the message; nil if nothing is known.
+func (o *Outcome) end(kept error) (lines []StoryLine) {
 	m := &o.Message
 	at := cmp.Or(m.EndedAt, now())
 	switch {
@@ -213,8 +233,12 @@ func (o *Outcome) end() (lines []StoryLine) {
 	case o.Failure != nil:
 		lines = append(lines, StoryLine{o.Failure.At, HopReceipt, o.Failure.ID, fmt.Sprintf("rejected: %d %s", o.Failure.Status, o.Failure.Reason)})
 	case o.Receipt == outbox.Pending && !m.State.Ended():
-		lines = append(lines, StoryLine{at, HopWaiting, "", fmt.Sprintf("it waits: the message is %v%s; %s so far, until %s at the latest",
-			m.State, because(m.Why), passes(o.pass), m.Deadline.UTC().Format(time.RFC3339))})
+		sentence := fmt.Sprintf("it waits: the message is %v%s; %s so far, until %s at the latest",
+			m.State, because(m.Why), passes(o.pass), m.Deadline.UTC().Format(time.RFC3339))
+		if kept != nil {
+			sentence += "; " + kept.Error()
+		}
+		lines = append(lines, StoryLine{at, HopWaiting, "", sentence})
 	default:
 		lines = append(lines, StoryLine{at, HopReceipt, "", "the receipt is " + o.Receipt.String()})
 	}

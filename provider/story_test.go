@@ -1,14 +1,24 @@
 package provider_test
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/apnsclient"
 	"github.com/heraldpush/herald/apnstest/scripted"
+	"github.com/heraldpush/herald/provider"
 	"github.com/heraldpush/herald/provider/audience"
 	"github.com/heraldpush/herald/provider/outbox"
 )
@@ -84,6 +94,52 @@ func TestStoryWaiting(t *testing.T) {
 		want := "waiting it waits: the message is paused (asked); tried in 0 passes so far, until 2000-01-02T00:00:00Z at the latest\n"
 		if got := w.story(id, "i0"); !strings.HasSuffix(got, want) {
 			t.Errorf("got %q, want it to end with %q", got, want)
+		}
+	})
+}
+
+// While the push service is not reached, the story of what waits for it says so, and
+// the log, once a minute; and neither does after that.
+func TestStoryUnreached(t *testing.T) {
+	var down atomic.Bool
+	down.Store(true)
+	var log bytes.Buffer
+	playWith(t, func(cfg *provider.Config) {
+		reach := cfg.Gateway
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		cfg.Gateway = func(e apns.Environment) apnsclient.Config {
+			gateway := reach(e)
+			dial := gateway.Dial
+			gateway.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				if down.Load() {
+					return nil, errors.New("no such host")
+				}
+				return dial(ctx, network, address)
+			}
+			return gateway
+		}
+	}, func(w *world) {
+		w.key("KEY1111111")
+		w.crowd(1)
+		w.run(func() {
+			id := w.send(shop, "i0")
+			time.Sleep(2*time.Minute + 30*time.Second)
+			synctest.Wait()
+			if got := w.story(id, "i0"); !strings.Contains(got, "; the push service is not reached: ") || !strings.Contains(got, "no such host") {
+				t.Errorf("the story does not say that the push service is not reached:\n%s", got)
+			}
+			down.Store(false)
+			w.says(w.ended(shop, id), "1 0 0 0")
+			if got := w.story(id, "i0"); strings.Contains(got, "not reached") {
+				t.Errorf("the story of what was accepted says\n%s", got)
+			}
+		})
+		got := log.String()
+		if n := strings.Count(got, "the push service is not reached"); n < 2 || n > 3 {
+			t.Errorf("in two and a half minutes the log said it %d times:\n%s", n, got)
+		}
+		if n := strings.Count(got, "the push service is reached again"); n != 1 {
+			t.Errorf("the log says %d times that it is reached again:\n%s", n, got)
 		}
 	})
 }
