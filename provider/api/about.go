@@ -55,7 +55,7 @@ var members = map[reflect.Type]map[string]schema{
 		},
 	},
 	reflect.TypeFor[audience.RegisteredToken](): {
-		"kind":        {"description": "What it is for. Missing: alert.", "default": audience.KindAlert},
+		"kind":        {"description": "What it is for. Missing: alert."},
 		"name":        {"description": "The activity that it is for; only with the kind activity.", "maxLength": audience.MaxNameBytes},
 		"environment": {"description": "The push service that it is of.", "enum": []string{"sandbox", "production", "development"}},
 		"value":       {"description": "The device token, in hex."},

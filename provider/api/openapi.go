@@ -58,7 +58,7 @@ func newDocument(table []operation) ([]byte, error) {
 		"servers":  []schema{{"url": "/"}},
 		"tags":     groups,
 		"paths":    paths,
-		"security": []schema{{"key": []string{}}},
+		"security": []schema{{"api_key": []string{}}},
 		"components": schema{
 			"schemas": d.components,
 			"responses": schema{"Problem": schema{
@@ -66,7 +66,7 @@ func newDocument(table []operation) ([]byte, error) {
 				"headers":     headers(requestIDHeader),
 				"content":     schema{mediaProblem: schema{"schema": problem}},
 			}},
-			"securitySchemes": schema{"key": schema{
+			"securitySchemes": schema{"api_key": schema{
 				"type": "http", "scheme": "bearer", "description": "An API key: sk_… with scopes, or pk_… to register installations.",
 			}},
 		},

@@ -2,8 +2,10 @@ package api
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -54,6 +56,33 @@ func TestDocument(t *testing.T) {
 	})
 	if checked < 20 {
 		t.Errorf("there are %d schemas: not all were found", checked)
+	}
+}
+
+// Generators make a type of each schema and of each security scheme, in one name space,
+// and hold a property with a default for one that is always there.
+func TestDocumentForGenerators(t *testing.T) {
+	got := newWorld(t, nil).as(t, "", "GET", "/openapi.json", "")
+	var document struct {
+		Components struct {
+			Schemas         map[string]struct{ Properties map[string]map[string]any }
+			SecuritySchemes map[string]any
+		}
+	}
+	if err := json.Unmarshal([]byte(got.body), &document); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range document.Components.Schemas {
+		for scheme := range document.Components.SecuritySchemes {
+			if strings.EqualFold(name, strings.ReplaceAll(scheme, "_", "")) {
+				t.Errorf("%s is a schema, and a security scheme", name)
+			}
+		}
+		for property, p := range s.Properties {
+			if p["default"] != nil {
+				t.Errorf("%s.%s has a default", name, property)
+			}
+		}
 	}
 }
 
