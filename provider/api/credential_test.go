@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"mime"
 	"mime/multipart"
 	"net/http/httptest"
 	"strings"
@@ -96,6 +97,21 @@ func TestUpload(t *testing.T) {
 	}
 	if got := w.names(t, w.admin, credentials, "kind"); len(got[0]) != 3 {
 		t.Errorf("the list is %v", got)
+	}
+}
+
+// A password that a form takes from a file may end with the line.
+func TestUploadPasswordFile(t *testing.T) {
+	for sent, want := range map[string]string{"secret": "secret", "secret\n": "secret", "secret\r\n": "secret", " secret ": " secret "} {
+		media, body := form(t, "push.p12", "file", "password="+sent)
+		_, params, err := mime.ParseMediaType(media)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := (&request{body: []byte(body), params: params}).uploadForm()
+		if err != nil || u.Password != want {
+			t.Errorf("%q: got %q, %v, want %q", sent, u.Password, err, want)
+		}
 	}
 }
 

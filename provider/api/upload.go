@@ -43,7 +43,7 @@ func uploadInput() input {
 	in := takes[account.Upload](maxUpload)
 	properties := schema{
 		"file":     schema{"type": "string", "contentMediaType": "application/octet-stream"},
-		"password": schema{"type": "string", "description": "Opens the file. It is not kept."},
+		"password": schema{"type": "string", "description": "Opens the file. It is not kept. A line end behind it is left out."},
 	}
 	for _, p := range uploadFields {
 		s := schema{"description": p.about}
@@ -149,7 +149,7 @@ func (q *request) uploadForm() (u account.Upload, err error) {
 				u.FileName = part.FileName()
 			}
 		case name == "password":
-			u.Password = string(value)
+			u.Password = strings.TrimSuffix(strings.TrimSuffix(string(value), "\n"), "\r") // of a file: -F 'password=<FILE'
 		case !setUpload(&u, name, string(value)):
 			faults.Add("/"+escape(name), audience.Unknown, "there is no such field; there are file, password, "+fieldNames())
 		}
