@@ -22,7 +22,7 @@ type providerKeyCmd struct {
 
 // providerKeyAddCmd makes a key.
 type providerKeyAddCmd struct {
-	Scope       []account.Scope `placeholder:"SCOPE" help:"What it is for: send, devices, register, read, admin; may be repeated."`
+	Scope       []account.Scope `placeholder:"SCOPE" help:"What it is for: send, devices, read or admin; may be repeated."`
 	Publishable bool            `help:"A key for the app itself: it registers installations of one app, and is no secret."`
 	App         []account.AppID `placeholder:"APP" help:"App that it is for; may be repeated. Without it, all."`
 	Name        string          `help:"Its name, for people."`
@@ -45,7 +45,7 @@ func (c providerKeyAddCmd) Run(ctx context.Context, s streams) error {
 	case c.Publishable && len(c.Scope) > 0:
 		return usageError("--publishable: such a key has no --scope")
 	case !c.Publishable && len(c.Scope) == 0:
-		return withHint(usageError("what is it for?"), "--scope send, devices, register, read or admin; or --publishable for the app itself.")
+		return withHint(usageError("what is it for?"), "--scope send, devices, read or admin; or --publishable for the app itself, which registers its installation.")
 	case c.Expires < 0:
 		return usageError("--expires %v is negative", c.Expires)
 	case c.Publishable:

@@ -324,8 +324,10 @@ func (c providerSendCmd) outcome(m api.Message) error {
 		return withHint(fmt.Errorf("the message is paused: %s", plain(m.Why)), "herald provider message failures %s%s lists the answers; resume goes on.", m.ID, c.again())
 	case m.State != "done":
 		return fmt.Errorf("the message is %s", plain(string(m.State)))
+	case m.Counts.Targeted == 0 && m.Audience.Tag != "":
+		return fmt.Errorf("the message was for nobody: no installation with the tag %s has a device token for it", plain(m.Audience.Tag))
 	case m.Counts.Targeted == 0:
-		return errors.New("the message was for nobody: no installation has such a device token")
+		return errors.New("the message was for nobody: no installation has a device token for it")
 	case m.Counts.Accepted < m.Counts.Targeted:
 		return withHint(fmt.Errorf("%d of %d were not accepted", m.Counts.Targeted-m.Counts.Accepted, m.Counts.Targeted),
 			"herald provider message failures %s%s says why.", m.ID, c.again())

@@ -219,7 +219,7 @@ func (s *KeySpec) check(known func(AppID) bool, at time.Time) error {
 	default:
 		for n, scope := range s.Scopes {
 			if !slices.Contains(scopes, scope) {
-				faults.Add(fmt.Sprint("/scopes/", n), audience.Unknown, "send, devices, read or admin")
+				faults.Add(fmt.Sprint("/scopes/", n), audience.Unknown, "there is no such scope; there are send, devices, read and admin")
 			}
 		}
 	}
