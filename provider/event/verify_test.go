@@ -104,6 +104,12 @@ const headers = {};
 for (const name of ["webhook-id", "webhook-timestamp", "webhook-signature"]) headers[name] = process.env[name.replace("-", "_")];
 process.stdout.write(String(verify(process.env.SECRET, headers, require("node:fs").readFileSync(0))));
 `},
+		{"php", "php", "-r", `
+foreach (["webhook-id", "webhook-timestamp", "webhook-signature"] as $name) {
+    $headers[$name] = getenv(str_replace("-", "_", $name));
+}
+echo var_export(verify(getenv("SECRET"), $headers, file_get_contents("php://stdin")), true);
+`},
 	} {
 		t.Run(tt.language, func(t *testing.T) {
 			program, err := exec.LookPath(tt.program)
