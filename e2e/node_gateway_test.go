@@ -91,23 +91,7 @@ func startNodeGateway(t *testing.T, pushes int) (addr string, roots *x509.CertPo
 			t.Fatal(err)
 		}
 	}
-	validity := credential.Validity{NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
-	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(err)
-	root, err := credential.NewRoot("Node Gateway Root", rootKey, validity)
-	must(err)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(err)
-	leaf, err := credential.Authority{Certificate: root, Key: rootKey}.IssueServer(
-		credential.ServerProfile{DNSNames: []string{"localhost"}}, key.Public(), validity,
-	)
-	must(err)
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	must(err)
-	dir := t.TempDir()
-	keyPath, leafPath := filepath.Join(dir, "key.pem"), filepath.Join(dir, "certificate.pem")
-	must(os.WriteFile(keyPath, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
-	must(os.WriteFile(leafPath, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw}), 0o600))
+	keyPath, leafPath, rootPath := serverFiles(t, "localhost")
 
 	// The test's context ends before its cleanups, this one after.
 	ctx, kill := context.WithTimeout(context.WithoutCancel(t.Context()), 5*toolWithin)
@@ -127,6 +111,39 @@ func startNodeGateway(t *testing.T, pushes int) (addr string, roots *x509.CertPo
 	port, err := bufio.NewReader(stdout).ReadString('\n')
 	must(err)
 	roots = x509.NewCertPool()
-	roots.AddCert(root)
+	if !roots.AppendCertsFromPEM([]byte(read(t, rootPath))) {
+		t.Fatal("there is no root")
+	}
 	return net.JoinHostPort("127.0.0.1", strings.TrimSpace(port)), roots
+}
+
+// serverFiles writes the files of a server with some names: its key, its certificate, and
+// the authority that issued it.
+func serverFiles(t *testing.T, names ...string) (keyPath, leafPath, rootPath string) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	validity := credential.Validity{NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	root, err := credential.NewRoot("Test Root", rootKey, validity)
+	must(err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	leaf, err := credential.Authority{Certificate: root, Key: rootKey}.IssueServer(
+		credential.ServerProfile{DNSNames: names}, key.Public(), validity,
+	)
+	must(err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	must(err)
+	dir := t.TempDir()
+	keyPath, leafPath, rootPath = filepath.Join(dir, "key.pem"), filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "root.pem")
+	must(os.WriteFile(keyPath, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
+	must(os.WriteFile(leafPath, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw}), 0o600))
+	must(os.WriteFile(rootPath, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}), 0o600))
+	return keyPath, leafPath, rootPath
 }
