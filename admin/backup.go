@@ -7,10 +7,10 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strings"
 
 	"filippo.io/age"
 
+	"github.com/heraldpush/herald/internal/recipient"
 	"github.com/heraldpush/herald/portal"
 )
 
@@ -26,9 +26,6 @@ var backupRow = Row{http.MethodPost, "/v1/portal/backup", "Gives everything the 
 
 // backupType is the media type of an age file.
 const backupType = "application/octet-stream"
-
-// maxRecipients bounds those of a backup; each costs a key agreement.
-const maxRecipients = 20
 
 // Backup writes everything that the portal at t has to w, encrypted to age
 // recipients. After an error, what was written is of no use. The error is a
@@ -60,31 +57,11 @@ func writeBackup(ctx context.Context, p *portal.Portal, in BackupRequest, w io.W
 }
 
 func (in BackupRequest) parse() ([]age.Recipient, error) {
-	const hint = "`age-keygen` makes a pair; its public half starts with age1."
-	refuse := func(format string, args ...any) ([]age.Recipient, error) {
-		return nil, newProblem(http.StatusBadRequest, CodeRecipient, hint, format, args...)
+	to, err := recipient.Parse(in.Recipients)
+	if err != nil {
+		return nil, newProblem(http.StatusBadRequest, CodeRecipient, "`age-keygen` makes a pair; its public half starts with age1.", "%v", err)
 	}
-	if len(in.Recipients) == 0 {
-		return refuse("a backup holds the authority's private keys, and is encrypted to a recipient; there is none")
-	}
-	if len(in.Recipients) > maxRecipients {
-		return refuse("%d recipients, at most %d are possible", len(in.Recipients), maxRecipients)
-	}
-	var all []age.Recipient
-	for i, text := range in.Recipients {
-		// The parser reads files with comments and lines; this is one.
-		r, err := age.ParseRecipients(strings.NewReader(strings.TrimSpace(text)))
-		if err != nil || len(r) != 1 {
-			return refuse("recipient %d is not an age recipient", i+1)
-		}
-		all = append(all, r...)
-	}
-	// What each can do alone, they may not do together: a recipient that
-	// resists quantum computers beside one that does not.
-	if _, err := age.Encrypt(io.Discard, all...); err != nil {
-		return refuse("no file can be encrypted to these recipients together: %v", err)
-	}
-	return all, nil
+	return to, nil
 }
 
 // serveBackup answers with a backup. It is written to a file first, already
