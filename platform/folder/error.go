@@ -50,7 +50,7 @@ func (f *Folder) putBack(name string) string {
 // fromBackup is the remedy for a folder that nothing in it can mend.
 func (f *Folder) fromBackup() string {
 	if f.mark.MadeBy == MadeByProvider {
-		return "put back a copy of the whole folder, made while nobody ran on it."
+		return "make a new folder from a backup: herald provider restore FILE --dir NEWDIR."
 	}
 	return "make a new folder from a backup: herald portal restore FILE --dir NEWDIR."
 }

@@ -37,7 +37,7 @@ const TraceDir = "trace"
 var databaseFiles = []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm", databaseFile + "-journal"}
 
 // ownFiles are the others that this package makes.
-var ownFiles = []string{markFile, lockFile, keyFile, runFile, spoolDir, outboxDir, unfinishedFile}
+var ownFiles = []string{markFile, copiedFile, lockFile, keyFile, runFile, spoolDir, outboxDir, unfinishedFile}
 
 // Modes.
 const (
@@ -84,7 +84,7 @@ func Open(ctx context.Context, dir string, makers ...Maker) (_ *Folder, err erro
 		return nil, err
 	}
 	// Of processes that were killed: nobody runs here, and it is finished.
-	for _, name := range []string{runFile, unfinishedFile} {
+	for _, name := range []string{runFile, unfinishedFile, copiedFile} {
 		if err := f.remove(name); err != nil {
 			return nil, err
 		}
@@ -104,7 +104,12 @@ func Open(ctx context.Context, dir string, makers ...Maker) (_ *Folder, err erro
 // making was cut short. It is not there for others until Finish is called, and
 // Close before takes back all that was made. The errors are those of CheckNew,
 // and one that is ErrInUse if another process makes the same folder.
-func Create(ctx context.Context, dir string, by Maker) (_ *Folder, err error) {
+func Create(ctx context.Context, dir string, by Maker) (*Folder, error) {
+	return createWith(ctx, dir, by, envelope.CreateKeyFile, func(*Folder) error { return nil })
+}
+
+// createWith makes a folder with what fill puts into it, and gets its master key by key.
+func createWith(ctx context.Context, dir string, by Maker, key func(path string) (envelope.Key, error), fill func(*Folder) error) (_ *Folder, err error) {
 	if err := CheckNew(dir); err != nil {
 		return nil, err
 	}
@@ -126,7 +131,10 @@ func Create(ctx context.Context, dir string, by Maker) (_ *Folder, err error) {
 	if err := f.begin(); err != nil {
 		return nil, err
 	}
-	if err := f.openStores(ctx, envelope.CreateKeyFile); err != nil {
+	if err := fill(f); err != nil {
+		return nil, f.Explain(err)
+	}
+	if err := f.openStores(ctx, key); err != nil {
 		return nil, err
 	}
 	return f, nil

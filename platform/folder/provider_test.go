@@ -91,7 +91,7 @@ func TestOtherFolders(t *testing.T) {
 		{"a provider's for a platform", provider, []Maker{MadeByPortal, MadeByDev}, "it is a provider's, made by herald provider serve", "another folder"},
 		{"a platform's for a provider", platform, []Maker{MadeByProvider}, "it is a platform's, made by herald dev", "a folder of its own"},
 		{"none for a provider", empty, []Maker{MadeByProvider}, "it is not a provider's folder", "herald provider serve --dir DIR"},
-		{"a provider's without its key", broken, []Maker{MadeByProvider}, "master.key is missing", "a copy of the whole folder"},
+		{"a provider's without its key", broken, []Maker{MadeByProvider}, "master.key is missing", "herald provider restore"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Open(t.Context(), tt.dir, tt.makers...)

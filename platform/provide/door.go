@@ -91,13 +91,13 @@ func (s *service) health(ctx context.Context) api.Health {
 	}
 	h := api.Health{OK: true}
 	for _, b := range backlog {
-		h.OldestUnsentSeconds = max(h.OldestUnsentSeconds, age(b, time.Now()))
+		h.OldestUnsentSeconds = max(h.OldestUnsentSeconds, waited(b, time.Now()))
 	}
 	return h
 }
 
-// age returns how long the first message of a backlog has waited, in seconds.
-func age(b pebble.Backlog, now time.Time) float64 {
+// waited returns how long the first message of a backlog has waited, in seconds.
+func waited(b pebble.Backlog, now time.Time) float64 {
 	if b.Oldest.IsZero() {
 		return 0
 	}

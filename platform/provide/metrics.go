@@ -132,7 +132,7 @@ func (p *present) Collect(to chan<- prometheus.Metric) {
 	gauge(p.failed, up)
 	for lane, b := range backlog {
 		gauge(p.shards, float64(b.Shards), lane.String())
-		gauge(p.oldest, age(b, now), lane.String())
+		gauge(p.oldest, waited(b, now), lane.String())
 	}
 	p.credentials(now, gauge)
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/heraldpush/herald/provider/api"
 	"github.com/heraldpush/herald/provider/event"
 	"github.com/heraldpush/herald/store/pebble"
-	"github.com/heraldpush/herald/store/sqlite"
 	"github.com/heraldpush/herald/trace"
 )
 
@@ -110,12 +109,13 @@ type service struct {
 	push     *provider.PushServer
 	metrics  *metrics
 	door     *door
+	backups  chan struct{} // holds one while a backup is made
 }
 
 // open opens the stores of a folder, and makes the push server over them.
 func open(ctx context.Context, cfg Config, f *folder.Folder) (_ *service, err error) {
 	db := f.Provider()
-	s := &service{metrics: newMetrics()}
+	s := &service{metrics: newMetrics(), backups: make(chan struct{}, 1)}
 	gateway := s.metrics.watch(cfg.Gateway)
 	if s.events, err = event.OpenLog(ctx, db.Events()); err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func open(ctx context.Context, cfg Config, f *folder.Folder) (_ *service, err er
 			return nil, err
 		}
 	}
-	if err := s.join(cfg, db, gateway); err != nil {
+	if err := s.join(cfg, f, gateway); err != nil {
 		s.trace.Close()
 		return nil, err
 	}
@@ -169,7 +169,8 @@ func newWebhooks(ctx context.Context, b *account.Book, l *event.Log, logger *slo
 }
 
 // join makes the push server and its API.
-func (s *service) join(cfg Config, db *sqlite.Database, gateway provider.Gateway) (err error) {
+func (s *service) join(cfg Config, f *folder.Folder, gateway provider.Gateway) (err error) {
+	db := f.Provider()
 	s.push, err = provider.New(provider.Config{
 		Book: s.book, Audience: db.Audience(), Outbox: s.metrics.count(s.outbox, s.book), Archive: db.Archive(), Gateway: gateway,
 		Events: s.events, Webhooks: s.webhooks, Trace: s.trace, Spans: s.spans.provider(), Logger: cfg.Logger,
@@ -180,6 +181,9 @@ func (s *service) join(cfg Config, db *sqlite.Database, gateway provider.Gateway
 	s.metrics.observe(s)
 	handler, err := api.New(api.Config{
 		Server: s.push, Book: s.book, Events: s.events, Webhooks: s.webhooks,
+		Backup: func(ctx context.Context, recipients []string) (api.Backup, error) {
+			return s.backup(ctx, f, recipients)
+		},
 		Health: s.health, Answered: s.metrics.answered, Spans: s.spans.provider(), Logger: cfg.Logger,
 	})
 	if err != nil {

@@ -2,14 +2,11 @@ package provide
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -17,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/heraldpush/herald/apns"
-	"github.com/heraldpush/herald/apnsclient"
 	"github.com/heraldpush/herald/credential"
 	"github.com/heraldpush/herald/provider/event"
 )
@@ -66,11 +61,6 @@ func TestWebhook(t *testing.T) {
 	}))
 	defer receiver.Close()
 	dir := filepath.Join(t.TempDir(), "p")
-	offline := func(cfg *Config) {
-		cfg.Gateway = func(apns.Environment) apnsclient.Config {
-			return apnsclient.Config{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no network") }}
-		}
-	}
 	first := start(t, dir, offline)
 	key := first.AdminKey.Reveal()
 	var ignored any

@@ -44,6 +44,9 @@ type Config struct {
 	Webhooks *event.Caller
 	// Rates are how many requests a key may make. The zero value has the defaults.
 	Rates Rates
+	// Backup begins a backup of all there is, encrypted to age recipients. Its error is
+	// an *audience.InvalidError for recipients that cannot be. Nil: none is made.
+	Backup func(ctx context.Context, recipients []string) (Backup, error)
 	// Health says how the provider is. Nil: it is well as long as it answers.
 	Health func(ctx context.Context) Health
 	// Answered is told of every request. It must not block. Nil: nobody is.
@@ -59,8 +62,9 @@ type Config struct {
 type API struct {
 	server   *provider.PushServer
 	book     *account.Book
-	events   *event.Log    // or nil
-	webhooks *event.Caller // or nil
+	events   *event.Log                                                     // or nil
+	webhooks *event.Caller                                                  // or nil
+	backup   func(ctx context.Context, recipients []string) (Backup, error) // or nil
 	health   func(ctx context.Context) Health
 	answered func(Answered)
 	log      *slog.Logger
@@ -76,7 +80,7 @@ func New(cfg Config) (*API, error) {
 		return nil, errors.New("API: Server and Book are required")
 	}
 	a := &API{
-		server: cfg.Server, book: cfg.Book, events: cfg.Events, webhooks: cfg.Webhooks, health: cfg.Health, answered: cfg.Answered, log: cfg.Logger,
+		server: cfg.Server, book: cfg.Book, events: cfg.Events, webhooks: cfg.Webhooks, backup: cfg.Backup, health: cfg.Health, answered: cfg.Answered, log: cfg.Logger,
 		rates: newLimiter(cfg.Rates), tracer: newTracer(cfg.Spans),
 	}
 	if a.log == nil {
@@ -105,6 +109,7 @@ func operations() []operation {
 		eventOperations(),
 		webhookOperations(),
 		auditOperations(),
+		backupOperations(),
 		[]operation{healthOperation(), openAPIOperation()},
 	)
 }
@@ -116,17 +121,20 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Request-Id", id)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	a.extend(w)
-	var op *operation
+	op, path, err := a.routes.match(r.Method, r.URL)
+	timeout := requestTimeout
+	if op != nil && op.timeout != 0 {
+		timeout = op.timeout
+	}
+	a.extend(w, timeout)
 	if a.answered != nil {
 		noted, began := &statusWriter{ResponseWriter: w}, time.Now()
 		w = noted
 		defer func() { a.tell(op, noted, began) }()
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
-	op, path, err := a.routes.match(r.Method, r.URL)
 	if err != nil {
 		a.refuse(w, r, op, id, err)
 		return
@@ -148,8 +156,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // extend gives a request its time, whatever the limits of the http.Server. Where there
 // are no deadlines, as in tests, there is nothing to extend.
-func (a *API) extend(w http.ResponseWriter) {
-	c, until := http.NewResponseController(w), time.Now().Add(requestTimeout)
+func (a *API) extend(w http.ResponseWriter, timeout time.Duration) {
+	c, until := http.NewResponseController(w), time.Now().Add(timeout)
 	if err := errors.Join(c.SetReadDeadline(until), c.SetWriteDeadline(until.Add(answerTimeout))); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		a.log.Debug("deadline of a request was not set", errorAttr(err))
 	}
@@ -324,6 +332,8 @@ func (s answer) render() (out rendered, err error) {
 	case nil:
 	case []byte:
 		out.body = body
+	case Backup:
+		out.stream = &body
 	default:
 		out.media = mediaJSON
 		out.body, err = json.Marshal(body)
@@ -365,6 +375,10 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, op *operation, id s
 func (a *API) write(w http.ResponseWriter, r *http.Request, out rendered) {
 	h := w.Header()
 	maps.Copy(h, out.header)
+	if out.stream != nil {
+		a.stream(w, r, out)
+		return
+	}
 	if out.media != "" {
 		h.Set("Content-Type", out.media)
 		h.Set("Content-Length", strconv.Itoa(len(out.body)))

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/heraldpush/herald/provider/account"
 )
@@ -29,6 +30,8 @@ type operation struct {
 	scope account.Scope
 	// door is whose rate it counts against.
 	door door
+	// timeout is how long it may take. Zero stands for requestTimeout.
+	timeout time.Duration
 	// app says which app is asked about, where the path has no {app} and it is still
 	// of one; it is asked after the key was recognised. Nil otherwise.
 	app func(a *API, q *request) (account.AppID, error)
@@ -135,7 +138,7 @@ type request struct {
 type answer struct {
 	status int
 	body   any
-	// media is the media type of a body that is []byte. Empty: JSON.
+	// media is the media type of a body that is []byte or a Backup. Empty: JSON.
 	media  string
 	header http.Header
 }
@@ -146,6 +149,7 @@ type rendered struct {
 	header http.Header
 	media  string
 	body   []byte
+	stream *Backup // in place of a body
 }
 
 // ok answers 200.
