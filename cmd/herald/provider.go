@@ -21,6 +21,8 @@ type providerCmd struct {
 	Message      providerMessageCmd      `cmd:"" help:"Messages: list, show, pause, resume, cancel, failures."`
 	Webhook      providerWebhookCmd      `cmd:"" help:"Webhooks: add, list, show, test, pause, resume, replay, rotate, delete."`
 	Key          providerKeyCmd          `cmd:"" help:"API keys: add, list, revoke."`
+	Backup       providerBackupCmd       `cmd:"" help:"Write everything the provider has into one encrypted file."`
+	Restore      providerRestoreCmd      `cmd:"" help:"Make a folder from a backup."`
 }
 
 // Help says more than the line in the list of verbs.
