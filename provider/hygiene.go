@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -29,11 +30,11 @@ const (
 	messagesAtOnce = 256
 )
 
-// Run undoes what blown fuses have left, and then forgets device tokens that have
+// Run undoes what blown fuses have left, has told what was not told of messages, and then forgets device tokens that have
 // been gone for long, every now and then, until ctx ends. The error is that of a
 // store, which ends it too.
 func (h *hygiene) Run(ctx context.Context) error {
-	if err := h.undo(ctx); err != nil && ctx.Err() == nil {
+	if err := h.catchUp(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
 	tick := time.NewTicker(sweepEvery)
@@ -48,14 +49,15 @@ func (h *hygiene) Run(ctx context.Context) error {
 	}
 }
 
-// undo makes the device tokens good again that a message has called bad whose fuse has
-// blown: the process that saw it may have ended between the two.
-func (h *hygiene) undo(ctx context.Context) error {
+// catchUp does what the process before may have ended before: it makes the device tokens
+// good again that a message has called bad whose fuse has blown, and has told what is
+// untold of messages.
+func (h *hygiene) catchUp(ctx context.Context) error {
 	var after account.AppID
 	for {
 		apps := h.book.Apps(after, appsAtOnce)
 		for _, a := range apps {
-			if err := h.undoApp(ctx, a.Number); err != nil {
+			if err := h.catchUpApp(ctx, a.Number); err != nil {
 				return err
 			}
 			after = a.ID
@@ -66,7 +68,7 @@ func (h *hygiene) undo(ctx context.Context) error {
 	}
 }
 
-func (h *hygiene) undoApp(ctx context.Context, app audience.AppNumber) error {
+func (h *hygiene) catchUpApp(ctx context.Context, app audience.AppNumber) error {
 	var before outbox.MessageID
 	for {
 		messages, err := h.outbox.List(ctx, app, before, messagesAtOnce)
@@ -75,6 +77,11 @@ func (h *hygiene) undoApp(ctx context.Context, app audience.AppNumber) error {
 		}
 		for _, m := range messages {
 			before = m.ID
+			if len(m.Untold) > 0 { // whoever tells what happens does so after each step
+				if _, err := h.outbox.Step(ctx, m.ID, outbox.Told{}, nil, time.Now()); err != nil && !errors.Is(err, outbox.ErrNotFound) {
+					return err
+				}
+			}
 			if !m.Fuse.Blown {
 				continue
 			}

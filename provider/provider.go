@@ -110,7 +110,7 @@ func New(cfg Config) (*PushServer, error) {
 	p.outbox = &outboxWatch{p.outbox, p.archivist.Wake}
 	p.webhooks = cfg.Webhooks
 	if t != nil {
-		p.outbox, p.audience = newToldOutbox(p.outbox, t), toldAudience{p.audience, t}
+		p.outbox, p.audience = toldOutbox{p.outbox, t}, toldAudience{p.audience, t}
 		p.reporter = &reporter{t, cfg.KeepEvents}
 	}
 	p.roads = newRoads(cfg.Book, cfg.Gateway.traced(cfg.Trace), p.logger)

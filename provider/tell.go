@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/heraldpush/herald/provider/account"
@@ -17,27 +16,18 @@ import (
 // loops and the stores, so that nothing happens to a message or a device token that it
 // does not see, whoever does it.
 //
-// What happens is told when it is stored; that is lost if the process ends in between,
-// or there is no room for it.
+// What happens is told at least once, whenever the process ends: what happens to a
+// message is stored as untold, what answers say of a device token is told first. That
+// device tokens are restored alone is told afterwards, and may be lost.
 type teller struct {
 	log    *event.Log
 	book   *account.Book
 	logger *slog.Logger
 }
 
-// add adds events of which nobody waits for the outcome.
-func (t *teller) add(ctx context.Context, events []event.Event, err error) {
-	if err == nil {
-		err = t.log.Append(context.WithoutCancel(ctx), events...)
-	}
-	if err != nil {
-		t.logger.LogAttrs(ctx, slog.LevelError, "events were not told", slog.Int("events", len(events)), slog.Any("error", err))
-	}
-}
-
-// addOne adds an event of which nobody waits for the outcome.
-func (t *teller) addOne(ctx context.Context, e event.Event, err error) {
-	t.add(ctx, []event.Event{e}, err)
+// failed says that something was not told.
+func (t *teller) failed(ctx context.Context, err error) {
+	t.logger.LogAttrs(ctx, slog.LevelError, "events were not told", slog.Any("error", err))
 }
 
 // app returns the ID of an app. One that is not known has none.
@@ -49,91 +39,59 @@ func (t *teller) app(n audience.AppNumber) account.AppID {
 	return a.ID
 }
 
-// toldOutbox is an outbox.Store that tells what happens to messages.
+// toldOutbox is an outbox.Store that tells what happens to messages. That is stored with
+// them, and taken away when it was told: what nobody got to tell is told again by the
+// next process, or by who archives them, and is the same event.
 type toldOutbox struct {
 	outbox.Store
 	*teller
-
-	mu    sync.Mutex
-	blown map[outbox.MessageID]bool // that were told to be paused by their fuse; guarded by mu
-}
-
-// maxBlown is how many messages are remembered at a time whose fuse has blown. It is
-// told again of one that was forgotten and is answered still.
-const maxBlown = 1000
-
-func newToldOutbox(s outbox.Store, t *teller) *toldOutbox {
-	return &toldOutbox{Store: s, teller: t, blown: make(map[outbox.MessageID]bool)}
 }
 
 // Step implements outbox.Store.
-func (o *toldOutbox) Step(ctx context.Context, id outbox.MessageID, e outbox.Event, shards []outbox.Shard, now time.Time) (outbox.Message, error) {
+func (o toldOutbox) Step(ctx context.Context, id outbox.MessageID, e outbox.Event, shards []outbox.Shard, now time.Time) (outbox.Message, error) {
 	m, err := o.Store.Step(ctx, id, e, shards, now)
-	if err != nil {
-		return m, err
+	if err == nil {
+		o.tell(ctx, &m)
 	}
-	var kind event.Kind
-	switch e := e.(type) {
-	case outbox.Start, outbox.Bound:
-		kind = event.MessageStarted
-	case outbox.Extend:
-		if e.Done { // where nobody was there when it began; otherwise it is the same event
-			kind = event.MessageStarted
-		}
-	case outbox.Pause:
-		kind = event.MessagePaused
-	case outbox.Resume:
-		kind = event.MessageResumed
-		o.forget(id)
-	default:
-	}
-	if kind != "" {
-		told, err := event.OfMessage(o.app(m.App), kind, &m, now)
-		o.addOne(ctx, told, err)
-	}
-	return m, nil
+	return m, err
 }
 
 // Checkpoint implements outbox.Store.
-func (o *toldOutbox) Checkpoint(ctx context.Context, all []outbox.Progress, now time.Time) ([]outbox.Checked, error) {
+func (o toldOutbox) Checkpoint(ctx context.Context, all []outbox.Progress, now time.Time) ([]outbox.Checked, error) {
 	checked, err := o.Store.Checkpoint(ctx, all, now)
 	for n := range checked {
-		c, id := &checked[n], all[n].Message
-		blown := c.Status.Fuse.Blown && c.Status.Why == outbox.WhyFuse
-		if c.Err != nil || !blown || !o.first(id) {
+		if c := &checked[n]; c.Err != nil || len(c.Status.Untold) == 0 {
 			continue
 		}
-		m, err := o.Message(ctx, id)
+		m, err := o.Message(ctx, all[n].Message)
 		switch {
-		case errors.Is(err, outbox.ErrNotFound): // it has ended since
+		case errors.Is(err, outbox.ErrNotFound): // it was told by who archived it
 		case err != nil:
-			o.addOne(ctx, event.Event{}, err)
+			o.failed(ctx, err)
 		default:
-			told, err := event.OfMessage(o.app(m.App), event.MessagePaused, &m, now)
-			o.addOne(ctx, told, err)
+			o.tell(ctx, &m)
 		}
 	}
 	return checked, err
 }
 
-// first notes that the fuse of a message has blown, and reports whether that is new.
-func (o *toldOutbox) first(id outbox.MessageID) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.blown[id] {
-		return false
+// tell tells what happened to a message, if there is something. If that fails it is told
+// later: nobody waits for it.
+func (o toldOutbox) tell(ctx context.Context, m *outbox.Message) {
+	if len(m.Untold) == 0 {
+		return
 	}
-	if len(o.blown) >= maxBlown {
-		clear(o.blown)
+	ctx = context.WithoutCancel(ctx)
+	events, err := event.OfTurns(o.app(m.App), m)
+	if err == nil {
+		err = o.log.Append(ctx, events...)
 	}
-	o.blown[id] = true
-	return true
-}
-
-func (o *toldOutbox) forget(id outbox.MessageID) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.blown, id)
+	if err == nil {
+		_, err = o.Store.Step(ctx, m.ID, outbox.Told{Turns: m.Untold}, nil, now())
+	}
+	if err != nil && !errors.Is(err, outbox.ErrNotFound) {
+		o.failed(ctx, err)
+	}
 }
 
 // toldArchive is an outbox.Archive that tells the end of messages, before they are in
@@ -149,6 +107,11 @@ func (a toldArchive) Put(ctx context.Context, all []outbox.Finished) error {
 	var events []event.Event
 	for n := range all {
 		m := &all[n].Message
+		turns, err := event.OfTurns(a.app(m.App), m)
+		if err != nil {
+			return err
+		}
+		events = append(events, turns...)
 		if !event.Worth(m) {
 			continue
 		}
@@ -161,6 +124,9 @@ func (a toldArchive) Put(ctx context.Context, all []outbox.Finished) error {
 	if err := a.log.Append(ctx, events...); err != nil {
 		return err
 	}
+	for n := range all {
+		all[n].Message.Untold = nil
+	}
 	return a.Archive.Put(ctx, all)
 }
 
@@ -170,11 +136,9 @@ type toldAudience struct {
 	*teller
 }
 
-// Rule implements audience.Store.
+// Rule implements audience.Store. What it tells is in the log before it is stored: it was
+// said by the push service, whether it is noted or not.
 func (a toldAudience) Rule(ctx context.Context, app audience.AppNumber, rulings []audience.Ruling) error {
-	if err := a.Store.Rule(ctx, app, rulings); err != nil {
-		return err
-	}
 	var all []event.Judged
 	for _, r := range rulings {
 		if !event.IsWorse(&r) {
@@ -191,9 +155,14 @@ func (a toldAudience) Rule(ctx context.Context, app audience.AppNumber, rulings 
 	}
 	if len(all) > 0 {
 		events, err := event.OfDeviceTokens(a.app(app), all, now())
-		a.add(ctx, events, err)
+		if err == nil {
+			err = a.log.Append(ctx, events...)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return nil
+	return a.Store.Rule(ctx, app, rulings)
 }
 
 // Undo implements audience.Store.
@@ -201,7 +170,12 @@ func (a toldAudience) Undo(ctx context.Context, app audience.AppNumber, message 
 	n, err := a.Store.Undo(ctx, app, message)
 	if err == nil && n > 0 {
 		e, err := event.OfRestored(a.app(app), message, n, now())
-		a.addOne(ctx, e, err)
+		if err == nil {
+			err = a.log.Append(context.WithoutCancel(ctx), e)
+		}
+		if err != nil {
+			a.failed(ctx, err)
+		}
 	}
 	return n, err
 }

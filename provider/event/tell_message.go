@@ -44,13 +44,35 @@ func Worth(m *outbox.Message) bool {
 		m.Counts.Receipts[outbox.Accepted] != m.Counts.Targeted
 }
 
+// OfTurns returns the events of what happened to a message and is to be told.
+func OfTurns(app account.AppID, m *outbox.Message) (all []Event, err error) {
+	for _, t := range m.Untold {
+		kind := MessageStarted
+		switch t.Kind {
+		case outbox.Started:
+		case outbox.Paused:
+			kind = MessagePaused
+		case outbox.Resumed:
+			kind = MessageResumed
+		default:
+			return nil, fmt.Errorf("event of message %v: turn %d is not known", m.ID, t.Kind)
+		}
+		e, err := OfMessage(app, kind, m, t.At)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
 // OfMessage returns the event that something happened to a message, which is as it
-// is after that. It started and it ended once; those are the same event whenever
-// they are told.
+// is after that. It started and it ended once, and is paused and resumed once at a time;
+// those are the same event whenever they are told.
 func OfMessage(app account.AppID, kind Kind, m *outbox.Message, at time.Time) (Event, error) {
-	id := newID()
-	if kind != MessagePaused && kind != MessageResumed {
-		id = derivedID(string(kind), m.ID.String())
+	id := derivedID(string(kind), m.ID.String())
+	if kind == MessagePaused || kind == MessageResumed {
+		id = derivedID(string(kind), m.ID.String(), at.UTC().Format(time.RFC3339Nano))
 	}
 	r := m.Counts.Receipts
 	return newEvent(id, at, app, kind, m.ID.String(), Message{

@@ -50,15 +50,16 @@ func TestOfEnd(t *testing.T) {
 	}
 }
 
-// A message may pause twice, and begins once.
+// A message may pause twice, and begins once; what is told again is the same.
 func TestIDsOfMessages(t *testing.T) {
 	m := message(outbox.StatePaused, 0, 0)
 	for kind, same := range map[event.Kind]bool{
 		event.MessageStarted: true, event.MessagePaused: false, event.MessageResumed: false, event.MessageDone: true,
 	} {
 		a, errA := event.OfMessage("shop", kind, m, at)
-		b, errB := event.OfMessage("shop", kind, m, at)
-		if errA != nil || errB != nil || (a.ID == b.ID) != same || !a.ID.Valid() {
+		b, errB := event.OfMessage("shop", kind, m, at.Add(time.Nanosecond))
+		again, errC := event.OfMessage("shop", kind, m, at.In(time.FixedZone("", 3600)))
+		if errA != nil || errB != nil || errC != nil || (a.ID == b.ID) != same || again.ID != a.ID || !a.ID.Valid() {
 			t.Errorf("%s: got %s and %s, want the same: %v", kind, a.ID, b.ID, same)
 		}
 	}

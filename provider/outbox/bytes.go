@@ -84,13 +84,12 @@ func appendTime(b []byte, t time.Time) []byte {
 	return binary.AppendUvarint(binary.AppendVarint(b, t.Unix()), uint64(t.Nanosecond())) //nolint:gosec // not negative
 }
 
-// flags returns two flags as bits.
-func flags(first, second bool) (b byte) {
-	if first {
-		b = 1
-	}
-	if second {
-		b |= 2
+// flags returns up to eight flags as bits, the first as the lowest.
+func flags(all ...bool) (b byte) {
+	for n, set := range all {
+		if set {
+			b |= 1 << n
+		}
 	}
 	return b
 }

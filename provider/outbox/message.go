@@ -133,6 +133,8 @@ type Status struct {
 	Fuse Fuse
 	// EndedAt is when it came to its end.
 	EndedAt time.Time
+	// Untold is what happened to it and is to be told, as it came; see Turn.
+	Untold []Turn
 }
 
 // Why a message is paused.

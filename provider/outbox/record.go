@@ -25,6 +25,7 @@ const (
 
 	flagFrozen = 1
 	flagBlown  = 2
+	flagUntold = 4
 )
 
 // Append appends i, but for its ID, as ParseIntent reads it:
@@ -96,7 +97,7 @@ func ParseIntent(id MessageID, b []byte) (Intent, error) {
 //
 //	version        1
 //	state          1
-//	flags          1  flagFrozen, flagBlown
+//	flags          1  flagFrozen, flagBlown, flagUntold
 //	next, below       uvarint each
 //	targeted, the receipts by their number, answers and bad of the fuse
 //	                  varint each
@@ -104,8 +105,9 @@ func ParseIntent(id MessageID, b []byte) (Intent, error) {
 //	why            behind its length (uvarint)
 //	reasons        their number (uvarint), and of each the text behind its length,
 //	               and how many (varint)
+//	untold         with the flag alone: see appendTurns
 func (s *Status) Append(b []byte) []byte {
-	b = append(b, recordVersion, byte(s.State), flags(s.Frozen, s.Fuse.Blown))
+	b = append(b, recordVersion, byte(s.State), flags(s.Frozen, s.Fuse.Blown, len(s.Untold) > 0))
 	b = binary.AppendUvarint(b, uint64(s.Next))
 	b = binary.AppendUvarint(b, uint64(s.Below))
 	b = binary.AppendVarint(b, int64(s.Counts.Targeted))
@@ -120,6 +122,9 @@ func (s *Status) Append(b []byte) []byte {
 		for _, reason := range slices.Sorted(maps.Keys(s.Counts.Reasons)) {
 			b = binary.AppendVarint(appendText(b, reason), int64(s.Counts.Reasons[reason]))
 		}
+	}
+	if len(s.Untold) > 0 {
+		b = appendTurns(b, s.Untold)
 	}
 	return b
 }
@@ -146,7 +151,12 @@ func ParseStatus(b []byte) (s Status, err error) {
 		reason := apns.Reason(r.text())
 		s.Counts.Reasons[reason] = int(r.varint())
 	}
-	if !r.ended() || set > flagFrozen|flagBlown {
+	if set&flagUntold != 0 {
+		if s.Untold = r.turns(); len(s.Untold) == 0 {
+			r.fail()
+		}
+	}
+	if !r.ended() || set > flagFrozen|flagBlown|flagUntold {
 		return Status{}, errRecord
 	}
 	return s, nil

@@ -42,7 +42,7 @@ func TestStatusRecord(t *testing.T) {
 		Counts: Counts{Targeted: 10, Receipts: Tally{1, 2, 3, 4}, Reasons: map[apns.Reason]int{apns.Unregistered: 3}},
 		Fuse:   Fuse{Answers: 5, Bad: 1, Blown: true}, EndedAt: noon,
 	}
-	for _, want := range []Status{want, {}} {
+	for _, want := range []Status{want, {}, {Untold: []Turn{{Started, noon}, {Paused, noon.Add(time.Nanosecond)}}}} {
 		b := want.Append(nil)
 		got, err := ParseStatus(b)
 		if d := cmp.Diff(want, got); err != nil || d != "" {
@@ -136,6 +136,8 @@ func FuzzParseIntent(f *testing.F) {
 
 func FuzzParseStatus(f *testing.F) {
 	s := Status{Why: WhyFuse, Counts: Counts{Targeted: 10, Receipts: Tally{1, 2, 3, 4}, Reasons: map[apns.Reason]int{apns.Unregistered: 3}}, EndedAt: noon}
+	f.Add(s.Append(nil))
+	s.Untold = []Turn{{Started, noon}, {Paused, noon.Add(time.Nanosecond)}}
 	f.Add(s.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := ParseStatus(b)

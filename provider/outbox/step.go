@@ -15,7 +15,7 @@ import (
 var ErrState = errors.New("not possible in this state")
 
 // Event is something that happens to a message: one of the types Start, Bound,
-// Extend, Answered, Pause, Resume, Cancel, Overdue and Fail.
+// Extend, Answered, Pause, Resume, Cancel, Overdue, Fail and Told.
 type Event interface {
 	step(m *Message, now time.Time) (Status, bool)
 }
@@ -86,13 +86,13 @@ func (s Status) ended(state State, why string, now time.Time) Status {
 }
 
 func (Start) step(m *Message, now time.Time) (Status, bool) {
-	return m.started(now), m.State == StateScheduled
+	return m.started(now).turned(Started, now), m.State == StateScheduled
 }
 
-func (e Bound) step(m *Message, _ time.Time) (Status, bool) {
+func (e Bound) step(m *Message, now time.Time) (Status, bool) {
 	s := m.Status
 	s.Below = e.Below
-	return s, m.State == StateSnapshotting && m.Below == 0
+	return s.turned(Started, now), m.State == StateSnapshotting && m.Below == 0
 }
 
 func (e Extend) step(m *Message, now time.Time) (Status, bool) {
@@ -101,6 +101,9 @@ func (e Extend) step(m *Message, now time.Time) (Status, bool) {
 	s.Counts.Receipts[Pending] += e.Members
 	if s.Next = e.Next; e.Done {
 		s.Frozen, s.State = true, StateSending
+		if m.Below == 0 { // nobody was there when it began
+			s = s.turned(Started, now)
+		}
 	}
 	return s.checked(now), m.State == StateSnapshotting && e.Members >= 0 && e.Next >= m.Next
 }
@@ -122,6 +125,7 @@ func (e Answered) step(m *Message, now time.Time) (Status, bool) {
 	s.Fuse = s.Fuse.after(e)
 	if s.Fuse.Blown && s.State.Running() {
 		s.State, s.Why = StatePaused, WhyFuse
+		s = s.turned(Paused, now)
 	}
 	return s.checked(now), true
 }
@@ -140,10 +144,10 @@ func reasonWithin(known map[apns.Reason]int, r apns.Reason) apns.Reason {
 	return OtherReason
 }
 
-func (e Pause) step(m *Message, _ time.Time) (Status, bool) {
+func (e Pause) step(m *Message, now time.Time) (Status, bool) {
 	s := m.Status
 	s.State, s.Why = StatePaused, e.Why
-	return s, m.State.Running() || m.State == StateScheduled
+	return s.turned(Paused, now), m.State.Running() || m.State == StateScheduled
 }
 
 func (Resume) step(m *Message, now time.Time) (Status, bool) {
@@ -154,7 +158,7 @@ func (Resume) step(m *Message, now time.Time) (Status, bool) {
 	} else {
 		s = s.started(now)
 	}
-	return s, m.State == StatePaused
+	return s.turned(Resumed, now), m.State == StatePaused
 }
 
 func (Cancel) step(m *Message, now time.Time) (Status, bool) {
