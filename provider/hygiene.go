@@ -17,10 +17,14 @@ type hygiene struct {
 	audience audience.Store
 	outbox   outbox.Store
 	logger   *slog.Logger
+	// failed is told when what a message did to device tokens could not be undone.
+	failed <-chan struct{}
 }
 
 // Of the loop.
 const (
+	// catchUpAgain is when it is tried again after a store failed.
+	catchUpAgain = time.Minute
 	// sweepEvery is how often device tokens are forgotten that have been gone for long,
 	// and sweepAtOnce how many while others wait for the store.
 	sweepEvery  = time.Hour
@@ -30,23 +34,48 @@ const (
 	messagesAtOnce = 256
 )
 
-// Run undoes what blown fuses have left, has told what was not told of messages, and then forgets device tokens that have
-// been gone for long, every now and then, until ctx ends. The error is that of a
-// store, which ends it too.
+// Run catches up with what the process before may have ended before, and forgets device
+// tokens that have been gone for long, every now and then, until ctx ends. A store that
+// fails is asked again.
 func (h *hygiene) Run(ctx context.Context) error {
-	if err := h.catchUp(ctx); err != nil && ctx.Err() == nil {
-		return err
-	}
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		h.sweep(ctx, time.Now())
+	late := time.NewTimer(0)
+	defer late.Stop()
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	for h.sweep(ctx, time.Now()); ; {
 		select {
-		case <-tick.C:
+		case <-late.C:
+			if err := h.catchUp(ctx); err != nil && ctx.Err() == nil {
+				h.logger.LogAttrs(ctx, slog.LevelError, "what blown fuses did to device tokens is not undone yet, or not all told of messages",
+					slog.Any("error", err), slog.Duration("retry_in", catchUpAgain))
+				late.Reset(catchUpAgain)
+			}
+		case <-h.failed:
+			late.Reset(catchUpAgain)
+		case <-sweep.C:
+			h.sweep(ctx, time.Now())
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// undoing is an audience.Store that tells when it could not undo.
+type undoing struct {
+	audience.Store
+	failed chan<- struct{}
+}
+
+// Undo implements audience.Store.
+func (u undoing) Undo(ctx context.Context, app audience.AppNumber, message [16]byte) (int, error) {
+	n, err := u.Store.Undo(ctx, app, message)
+	if err != nil {
+		select {
+		case u.failed <- struct{}{}:
+		default: // it knows
+		}
+	}
+	return n, err
 }
 
 // catchUp does what the process before may have ended before: it makes the device tokens

@@ -1,11 +1,16 @@
 package provider_test
 
 import (
+	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
+	"github.com/heraldpush/herald/apnstest/scripted"
+	"github.com/heraldpush/herald/provider"
 	"github.com/heraldpush/herald/provider/audience"
 	"github.com/heraldpush/herald/provider/outbox"
 )
@@ -41,7 +46,17 @@ func TestSweep(t *testing.T) {
 // What a message did to device tokens is undone by the next process when its fuse has
 // blown, if the one that saw it ended between the two.
 func TestUndoneAtStart(t *testing.T) {
-	play(t, func(w *world) {
+	for name, lacking := range map[string]int{"at once": 0, "when there is room": 2} {
+		t.Run(name, func(t *testing.T) { testUndoneAtStart(t, lacking) })
+	}
+}
+
+// testUndoneAtStart has the first tries to undo fail.
+func testUndoneAtStart(t *testing.T, lacking int) {
+	t.Helper()
+	undo := &lackingUndo{}
+	undo.left.Store(int32(lacking)) //nolint:gosec // few
+	playWith(t, undo.within, func(w *world) {
 		const many = 120
 		w.key("KEY1111111")
 		all := w.crowd(many)
@@ -72,11 +87,53 @@ func TestUndoneAtStart(t *testing.T) {
 			w.t.Fatalf("got %+v", s)
 		}
 
-		w.run(synctest.Wait)
+		w.run(func() {
+			time.Sleep(time.Duration(lacking) * 2 * time.Minute)
+			synctest.Wait()
+		})
 		after, err := w.Installation(w.t.Context(), shop, all[0])
 		w.must(err)
 		if s := after.Destinations[0].Standing; s.State != audience.Active {
 			w.t.Errorf("got %+v, want it active again", s)
 		}
 	})
+}
+
+// A wave of bad device tokens while the registry's disk is full ends nothing; what was
+// noted before it is undone when there is room.
+func TestUndoneWhenThereIsRoom(t *testing.T) {
+	undo := &lackingUndo{}
+	undo.left.Store(3)
+	playWith(t, undo.within, func(w *world) {
+		w.key("KEY1111111")
+		w.crowd(300)
+		w.gateway.OnPush(func(scripted.Push) scripted.Reply { return scripted.Refuse(apns.BadDeviceToken) })
+		w.run(func() {
+			id := w.order(shop, everybody)
+			time.Sleep(10 * time.Minute)
+			if m, err := w.Message(w.t.Context(), shop, id); err != nil || m.State != outbox.StatePaused {
+				w.t.Errorf("got %v, %v, want it paused by its fuse", m.State, err)
+			}
+		})
+		if left := undo.left.Load(); left > -1 {
+			w.t.Errorf("got %d tries to undo, want one after those that failed", 3-left)
+		}
+	})
+}
+
+// lackingUndo is an audience.Store that lacks room when it is to undo.
+type lackingUndo struct {
+	audience.Store
+	left atomic.Int32 // tries that fail; negative: as many succeeded
+}
+
+func (l *lackingUndo) within(cfg *provider.Config) {
+	l.Store, cfg.Audience = cfg.Audience, l
+}
+
+func (l *lackingUndo) Undo(ctx context.Context, app audience.AppNumber, message [16]byte) (int, error) {
+	if l.left.Add(-1) >= 0 {
+		return 0, errors.New("disk full")
+	}
+	return l.Store.Undo(ctx, app, message)
 }

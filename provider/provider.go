@@ -117,14 +117,15 @@ func New(cfg Config) (*PushServer, error) {
 	if t != nil {
 		p.sentry = newSentry(t, cfg.Outbox, p.history, p.roads.lastFault, cmp.Or(cfg.StalledAfter, stalledAfter))
 	}
+	undoFailed := make(chan struct{}, 1)
 	var err error
 	p.dispatcher, err = dispatch.New(dispatch.Config{
-		Outbox: p.outbox, Audience: p.audience, Road: p.roads.to, Fault: p.roads.fault, Spans: cfg.Spans, Logger: p.logger,
+		Outbox: p.outbox, Audience: undoing{p.audience, undoFailed}, Road: p.roads.to, Fault: p.roads.fault, Spans: cfg.Spans, Logger: p.logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.hygiene = &hygiene{p.book, p.audience, p.outbox, p.logger}
+	p.hygiene = &hygiene{p.book, p.audience, p.outbox, p.logger, undoFailed}
 	p.freezer = newFreezer(p.outbox, p.audience, p.logger, p.dispatcher.Wake)
 	return p, nil
 }

@@ -53,7 +53,7 @@ func (l *load) checkpoint(ctx context.Context) error {
 	}
 	for id := range undo {
 		if _, err := l.cfg.Audience.Undo(ctx, l.queue.App, id); err != nil {
-			return err
+			l.cfg.Logger.LogAttrs(ctx, slog.LevelError, "device tokens that a message called bad are not good again, though its fuse has blown", slog.Any("message", id), slog.Any("error", err))
 		}
 	}
 	return nil
