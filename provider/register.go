@@ -2,6 +2,9 @@ package provider
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/heraldpush/herald/apns"
@@ -19,6 +22,36 @@ func (p *PushServer) Register(ctx context.Context, app account.AppID, id audienc
 		return was.Register(r, time.Now())
 	})
 	return i, created && err == nil, err
+}
+
+// ErrAnonymous says that a person was named by an app that may not.
+var ErrAnonymous = errors.New("an anonymous key does not say to whom an installation belongs: leave person out, and have a key with the scope devices say it")
+
+// RegisterAnonymous is Register by an app that may not say to whom the installation
+// belongs: that stays as it is. The error may be ErrAnonymous, too.
+func (p *PushServer) RegisterAnonymous(ctx context.Context, app account.AppID, id audience.InstallationID, r audience.Registration) (i audience.Installation, created bool, err error) {
+	if r.Person != nil {
+		return i, false, ErrAnonymous
+	}
+	i, err = p.change(ctx, app, id, func(was audience.Installation) (audience.Installation, bool, error) {
+		created = was.CreatedAt.IsZero()
+		r.Person = was.Registration().Person
+		return was.Register(r, time.Now())
+	})
+	return i, created && err == nil, err
+}
+
+// PatchAnonymous is Patch by an app that may not say to whom the installation
+// belongs. The error may be ErrAnonymous, too.
+func (p *PushServer) PatchAnonymous(ctx context.Context, app account.AppID, id audience.InstallationID, patch []byte) (audience.Installation, error) {
+	var members map[string]json.RawMessage
+	_ = json.Unmarshal(patch, &members) // Patch says what is wrong
+	for name := range members {
+		if strings.EqualFold(name, "person") {
+			return audience.Installation{}, ErrAnonymous
+		}
+	}
+	return p.Patch(ctx, app, id, patch)
 }
 
 // Patch changes what an app has said of an installation by a JSON merge patch (RFC

@@ -24,6 +24,7 @@ type providerKeyCmd struct {
 type providerKeyAddCmd struct {
 	Scope       []account.Scope `placeholder:"SCOPE" help:"What it is for: send, devices, read or admin; may be repeated."`
 	Publishable bool            `help:"A key for the app itself: it registers installations of one app, and is no secret."`
+	Anonymous   bool            `help:"With --publishable: it may not say to whom an installation belongs."`
 	App         []account.AppID `placeholder:"APP" help:"App that it is for; may be repeated. Without it, all."`
 	Name        string          `help:"Its name, for people."`
 	Expires     time.Duration   `placeholder:"TIME" help:"How long it is good, such as 720h. Without it, until it is revoked."`
@@ -40,12 +41,14 @@ type newAPIKey struct {
 
 // Run implements the verb.
 func (c providerKeyAddCmd) Run(ctx context.Context, s streams) error {
-	spec := account.KeySpec{Kind: account.SecretKey, Name: c.Name, Scopes: c.Scope, Apps: c.App}
+	spec := account.KeySpec{Kind: account.SecretKey, Name: c.Name, Scopes: c.Scope, Apps: c.App, Anonymous: c.Anonymous}
 	switch {
 	case c.Publishable && len(c.Scope) > 0:
 		return usageError("--publishable: such a key has no --scope")
 	case !c.Publishable && len(c.Scope) == 0:
 		return withHint(usageError("what is it for?"), "--scope send, devices, read or admin; or --publishable for the app itself, which registers its installation.")
+	case !c.Publishable && c.Anonymous:
+		return usageError("--anonymous is for a --publishable key")
 	case c.Expires < 0:
 		return usageError("--expires %v is negative", c.Expires)
 	case c.Publishable:
@@ -107,6 +110,9 @@ func keyRow(k api.Key) []string {
 	scopes, apps, used, state := joined(k.Scopes), "all", "never", "good"
 	if k.Kind == account.Publishable {
 		scopes = "publishable"
+	}
+	if k.Anonymous {
+		scopes = "publishable, anonymous"
 	}
 	if len(k.Apps) > 0 {
 		apps = joined(k.Apps)

@@ -75,6 +75,9 @@ type KeySpec struct {
 	// Apps are those that the key is for. None stands for all, and for what is of no
 	// app. A publishable key has exactly one.
 	Apps []AppID `json:"apps,omitempty"`
+	// Anonymous keeps a publishable key from saying to whom an installation belongs,
+	// and from changing that.
+	Anonymous bool `json:"anonymous,omitempty"`
 	// ExpiresAt is when it ends to be good. Zero: never.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
@@ -234,6 +237,9 @@ func (s *KeySpec) check(known func(AppID) bool, at time.Time) error {
 				faults.Add(fmt.Sprint("/apps/", n), audience.Unknown, "there is no such app")
 			}
 		}
+	}
+	if s.Anonymous && s.Kind == SecretKey {
+		faults.Add("/anonymous", audience.Conflict, "only a publishable key can be")
 	}
 	if !s.ExpiresAt.IsZero() && !s.ExpiresAt.After(at) {
 		faults.Add("/expires_at", audience.Malformed, "not in the future")

@@ -18,6 +18,7 @@ var members = map[reflect.Type]map[string]schema{
 		"name":       {"description": "For people.", "maxLength": account.MaxNameBytes},
 		"scopes":     {"description": "What a secret key is for: at least one. A publishable key has none."},
 		"apps":       {"description": "The apps that the key is for; a publishable key has exactly one. None: all, and what is of no app.", "maxItems": account.MaxKeyApps},
+		"anonymous":  {"description": "Keeps a publishable key from saying to whom an installation belongs, and from changing that."},
 		"expires_at": {"description": "When it ends to be good. Missing: never."},
 	},
 	reflect.TypeFor[account.Upload](): {

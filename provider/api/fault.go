@@ -28,6 +28,11 @@ func asProblem(err error) *Problem {
 		at := "/person"
 		p.Errors = []ProblemFault{{Pointer: &at, Code: string(audience.Conflict), Detail: audience.ErrPersons.Error()}}
 		return p
+	case errors.Is(err, provider.ErrAnonymous):
+		p := newProblem(CodeForbidden, "%v", provider.ErrAnonymous)
+		at := "/person"
+		p.Errors = []ProblemFault{{Pointer: &at, Code: string(audience.Conflict), Detail: provider.ErrAnonymous.Error()}}
+		return p
 	case errors.Is(err, outbox.ErrState):
 		return newProblem(CodeState, "%v", err)
 	case errors.Is(err, provider.ErrNoCredential):

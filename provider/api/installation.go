@@ -111,6 +111,9 @@ func installationOperations() []operation {
 					return answer{}, err
 				}
 				return a.installation(q, func(app account.AppID, id audience.InstallationID) (audience.Installation, bool, error) {
+					if q.key.Anonymous {
+						return a.server.RegisterAnonymous(ctx, app, id, r)
+					}
 					return a.server.Register(ctx, app, id, r)
 				})
 			},
@@ -126,7 +129,11 @@ func installationOperations() []operation {
 					return answer{}, err
 				}
 				return a.installation(q, func(app account.AppID, id audience.InstallationID) (audience.Installation, bool, error) {
-					i, err := a.server.Patch(ctx, app, id, q.body)
+					patch := a.server.Patch
+					if q.key.Anonymous {
+						patch = a.server.PatchAnonymous
+					}
+					i, err := patch(ctx, app, id, q.body)
 					return i, false, err
 				})
 			},

@@ -92,6 +92,39 @@ func TestPublishable(t *testing.T) {
 	}
 }
 
+// TestPublishableAnonymous proves that an app with such a key cannot get what is sent to
+// somebody else, and goes on registering.
+func TestPublishableAnonymous(t *testing.T) {
+	w := newWorld(t, nil)
+	pk := w.newKey(t, account.KeySpec{Kind: account.Publishable, Apps: []account.AppID{shop}, Anonymous: true})
+	w.do(t, "PUT", phone, `{"device_tokens":[`+aToken+`],"person":{"external_id":"u42"}}`)
+	for _, try := range []struct {
+		method, target, body string
+		want                 int
+	}{
+		{"PUT", phone + "2", `{"person":{"external_id":"u42"}}`, 403},
+		{"PUT", phone + "2", `{"person":{}}`, 403},
+		{"PUT", phone + "2", `{}`, 201},
+		{"PATCH", phone + "2", `{"person":{"external_id":"u42"}}`, 403},
+		{"PATCH", phone + "2", `{"Person":{"external_id":"u42"}}`, 422},
+		{"PATCH", phone, `{"person":null}`, 403},
+		{"PATCH", phone, `{"app_version":"5"}`, 200},
+		{"PUT", phone, `{"device_tokens":[` + aToken + `],"app_version":"6"}`, 200},
+	} {
+		if got := w.as(t, pk, try.method, try.target, try.body); got.status != try.want {
+			t.Errorf("%s %s %s: %s, want %d", try.method, try.target, try.body, got.said(), try.want)
+		}
+	}
+	var p Person
+	w.do(t, "GET", "/v1/apps/shop/people/external_id/u42", "").into(t, &p)
+	if len(p.Installations) != 1 || p.Installations[0].AppVersion != "6" {
+		t.Errorf("got %+v, want the phone alone, as it registered last", p.Installations)
+	}
+	if got := w.do(t, "POST", "/v1/keys", `{"scopes":["send"],"anonymous":true}`); got.status != 409 {
+		t.Errorf("a secret key: %s, want 409", got.said())
+	}
+}
+
 func TestInstallations(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, id := range []string{"c", "a", "b", "d:1@x~y"} {

@@ -15,6 +15,7 @@ type Key struct {
 	Name       string          `json:"name,omitempty" about:"For people."`
 	Scopes     []account.Scope `json:"scopes,omitempty" about:"What a secret key is for."`
 	Apps       []account.AppID `json:"apps,omitempty" about:"The apps that it is for. None: all, and what is of no app."`
+	Anonymous  bool            `json:"anonymous,omitempty" about:"It may not say to whom an installation belongs."`
 	ExpiresAt  time.Time       `json:"expires_at,omitzero" about:"When it ends to be good. Missing: never."`
 	CreatedAt  time.Time       `json:"created_at"`
 	LastUsedAt time.Time       `json:"last_used_at,omitzero" about:"To the hour."`
@@ -22,7 +23,7 @@ type Key struct {
 }
 
 func keyOf(k account.Key) Key {
-	return Key{k.ID, k.Kind, k.Name, k.Scopes, k.Apps, k.ExpiresAt, k.CreatedAt, k.LastUsedAt, k.RevokedAt}
+	return Key{k.ID, k.Kind, k.Name, k.Scopes, k.Apps, k.Anonymous, k.ExpiresAt, k.CreatedAt, k.LastUsedAt, k.RevokedAt}
 }
 
 // newKey is a key when it is made.
