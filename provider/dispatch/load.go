@@ -74,6 +74,7 @@ func (d *Dispatcher) pack(ctx context.Context, q outbox.Queue, claims []outbox.C
 	now := time.Now()
 	l := &load{Dispatcher: d, queue: q, soon: make(chan struct{}, 1)}
 	items := make(map[way][]item)
+	var open []*parcel
 	for i := range claims {
 		c := claims[i]
 		p := &parcel{claim: c, began: now, receipts: c.Shard.Receipts.Clone(), saidAt: now}
@@ -82,11 +83,14 @@ func (d *Dispatcher) pack(ctx context.Context, q outbox.Queue, claims []outbox.C
 			p.expire()
 			continue
 		}
-		targets, err := d.find(ctx, p)
-		if err != nil {
-			return nil, nil, err
-		}
-		l.address(p, targets, items, now)
+		open = append(open, p)
+	}
+	found, err := d.find(ctx, open)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, p := range open {
+		l.address(p, found[p], items, now)
 	}
 	return l, items, nil
 }
@@ -100,28 +104,71 @@ func (p *parcel) expire() {
 	}
 }
 
-// find returns the device tokens of those members of a parcel that are pending. The
+// lot is what is looked up at once: of messages to an installation each there are many
+// in a load, and to begin a look-up costs more than what it finds.
+type lot struct {
+	app   audience.AppNumber
+	chunk audience.Chunk
+	use   audience.Use
+}
+
+// find returns the device tokens of those members of parcels that are pending. The
 // ordinal of one that is listed is its rank.
-func (d *Dispatcher) find(ctx context.Context, p *parcel) (targets []audience.Target, err error) {
-	s := &p.claim.Shard
-	if s.Members == nil {
-		for rank, a := range s.Listed {
-			if p.receipts.Get(rank) == outbox.Pending {
-				targets = append(targets, audience.Target{
-					Ordinal:     audience.Ordinal(rank), //nolint:gosec // below MaxListed
-					Destination: audience.Destination{Environment: a.Environment, DeviceToken: a.DeviceToken},
-				})
+func (d *Dispatcher) find(ctx context.Context, parcels []*parcel) (map[*parcel][]audience.Target, error) {
+	found := make(map[*parcel][]audience.Target, len(parcels))
+	lots := make(map[lot][]*parcel)
+	for _, p := range parcels {
+		if p.claim.Shard.Members == nil {
+			found[p] = p.listed()
+			continue
+		}
+		k := lot{p.claim.Message.App, p.claim.Shard.Chunk(), p.claim.Message.Use}
+		lots[k] = append(lots[k], p)
+	}
+	for k, some := range lots {
+		var pending audience.Members
+		for _, p := range some {
+			for rank, slot := range p.claim.Shard.Members.All() {
+				if p.receipts.Get(rank) == outbox.Pending {
+					pending.Add(slot)
+				}
 			}
 		}
-		return targets, nil
-	}
-	var pending audience.Members
-	for rank, slot := range s.Members.All() {
-		if p.receipts.Get(rank) == outbox.Pending {
-			pending.Add(slot)
+		targets, err := d.cfg.Audience.Targets(ctx, k.app, k.chunk, &pending, k.use)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range some {
+			if len(some) == 1 {
+				found[p] = targets
+				break
+			}
+			for n := range targets { // a copy: each is judged by itself
+				if p.awaits(&targets[n]) {
+					found[p] = append(found[p], targets[n])
+				}
+			}
 		}
 	}
-	return d.cfg.Audience.Targets(ctx, p.claim.Message.App, s.Chunk(), &pending, p.claim.Message.Use)
+	return found, nil
+}
+
+// listed returns the device tokens of a parcel that lists them, and are pending.
+func (p *parcel) listed() (targets []audience.Target) {
+	for rank, a := range p.claim.Shard.Listed {
+		if p.receipts.Get(rank) == outbox.Pending {
+			targets = append(targets, audience.Target{
+				Ordinal:     audience.Ordinal(rank), //nolint:gosec // below MaxListed
+				Destination: audience.Destination{Environment: a.Environment, DeviceToken: a.DeviceToken},
+			})
+		}
+	}
+	return targets
+}
+
+// awaits reports whether a target is of a member of a parcel that is pending.
+func (p *parcel) awaits(t *audience.Target) bool {
+	return p.claim.Shard.Members.Has(t.Ordinal.Slot()) && p.receipts.Get(p.rank(t)) == outbox.Pending
 }
 
 // rank returns which member of a parcel has a target.
