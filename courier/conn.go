@@ -186,6 +186,7 @@ func (c *conn) exchange(ctx context.Context, events uint32, d *desk) (err error)
 }
 
 func (c *conn) read(ctx context.Context, d *desk) error {
+	c.wire.begin()
 	for bytes := 0; ; {
 		n, err := c.wire.read(d.in[:])
 		switch {

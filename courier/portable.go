@@ -66,6 +66,8 @@ func (s *stream) Write(b []byte) (int, error) {
 
 func (s *stream) read(b []byte) (int, error) { return s.tls.Read(b) }
 
+func (*stream) begin() {}
+
 func (s *stream) await() {
 	s.reading.Store(true)
 	s.owner.loop.readers.Go(s.fetch)

@@ -140,9 +140,12 @@ func (s *socket) writeNow(b []byte) (n int, err error) {
 
 func (s *socket) read(b []byte) (int, error) { return s.tls.Read(b) }
 
-// await is called when there is nothing to be read; then the next event says
-// that there is.
-func (s *socket) await() { s.drained = false }
+// begin forgets that what had come was read: more may have come since, of which the
+// event has been taken.
+func (s *socket) begin() { s.drained = false }
+
+// await has nothing to do: the poller raises an event whenever something comes.
+func (*socket) await() {}
 
 func (s *socket) write(frames []byte) error {
 	_, err := s.tls.Write(frames)

@@ -106,6 +106,11 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 func (s *service) attached(want int) {
 	s.t.Helper()
+	defer func() {
+		if got := s.spool.Stats().Attached; s.t.Failed() && got != want {
+			s.t.Logf("%d devices are attached", got)
+		}
+	}()
 	eventually(s.t, fmt.Sprintf("%d devices attached", want), func() bool { return s.spool.Stats().Attached == want })
 }
 

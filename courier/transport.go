@@ -12,6 +12,9 @@ import (
 // A transport need not keep a TLS connection: one that keeps the secrets of the
 // records alone has what it takes.
 type transport interface {
+	// begin is called when an event says that the connection is readable: what has
+	// come until then is not passed by.
+	begin()
 	// read returns what the device sent, and never waits. The error is errWait
 	// if nothing has come, after which await asks for an event; any other ends
 	// the connection.
