@@ -17,9 +17,14 @@ import (
 // write. The error may be an *audience.InvalidError, or wrap account.ErrNotFound or
 // audience.ErrPersons.
 func (p *PushServer) Register(ctx context.Context, app account.AppID, id audience.InstallationID, r audience.Registration) (i audience.Installation, created bool, err error) {
+	return p.register(ctx, app, id, func(audience.Installation) audience.Registration { return r })
+}
+
+// register enters what is said of an installation as it was before.
+func (p *PushServer) register(ctx context.Context, app account.AppID, id audience.InstallationID, said func(was audience.Installation) audience.Registration) (i audience.Installation, created bool, err error) {
 	i, err = p.change(ctx, app, id, func(was audience.Installation) (audience.Installation, bool, error) {
 		created = was.CreatedAt.IsZero()
-		return was.Register(r, time.Now())
+		return was.Register(said(was), time.Now())
 	})
 	return i, created && err == nil, err
 }
@@ -33,12 +38,10 @@ func (p *PushServer) RegisterAnonymous(ctx context.Context, app account.AppID, i
 	if r.Person != nil {
 		return i, false, ErrAnonymous
 	}
-	i, err = p.change(ctx, app, id, func(was audience.Installation) (audience.Installation, bool, error) {
-		created = was.CreatedAt.IsZero()
+	return p.register(ctx, app, id, func(was audience.Installation) audience.Registration {
 		r.Person = was.Registration().Person
-		return was.Register(r, time.Now())
+		return r
 	})
-	return i, created && err == nil, err
 }
 
 // PatchAnonymous is Patch by an app that may not say to whom the installation
